@@ -1,0 +1,230 @@
+"""Laws of the places epsilon comes from."""
+
+import copy
+import pickle
+
+import pytest
+import scipy.stats
+import torch
+from torch import nn
+
+from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.noise.layers import EuclideanNoise, RiemannNoise
+from riemann_noise_pytorch.noise.sources import Fresh, Frozen, fresh, frozen, given, noise_layers, off, scaled
+from riemann_noise_pytorch.noise.switches import LAWS
+
+
+class Network(nn.Module):
+    """Two blocks with noise of either kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), RiemannNoise(4, w=0.5))
+        self.high = nn.Sequential(nn.Conv2d(3, 2, 3, padding=1), EuclideanNoise(strength=0.5))
+
+    def forward(self, x):
+        return self.high(self.low(x))
+
+
+@pytest.fixture
+def network() -> Network:
+    torch.manual_seed(0)
+    return Network()
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    return torch.randn(5, 2, 4, 4, generator=torch.Generator().manual_seed(1))
+
+
+def normals(seed=0, samples=2000, places=64, first=0, law="gaussian"):
+    return Frozen(seed, first).epsilon((samples, 1, places // 8, 8), law, torch.empty(0, dtype=torch.float64))
+
+
+def test_noise_layers_are_named_as_in_the_network(network):
+    assert list(noise_layers(network)) == ["low.1", "high.1"]
+    assert list(noise_layers(network.low[1])) == [""]
+    assert noise_layers(nn.Linear(2, 2)) == {}
+
+
+def test_two_calls_under_one_frozen_source_see_the_same_noise(network, x):
+    assert not torch.equal(network(x), network(x))
+    with frozen(network, 3):
+        first = network(x)
+        assert torch.equal(network(x), first)
+    assert not torch.equal(network(x), first)
+    with frozen(network, 3):
+        assert torch.equal(network(x), first)
+    with frozen(network, 4):
+        assert not torch.equal(network(x), first)
+
+
+def test_layers_and_samples_have_noise_of_their_own(network):
+    with frozen(network, 3):
+        a, b = network.low[1].draw(torch.zeros(2, 3, 4, 4)), network.high[1].draw(torch.zeros(2, 2, 4, 4))
+    assert not torch.equal(a, b)
+    assert not torch.equal(a[0], a[1])
+
+
+def test_frozen_noise_belongs_to_the_sample_not_to_the_batch(network, x):
+    with frozen(network, 3):
+        whole = network(x)
+    parts = []
+    for i in range(5):
+        with frozen(network, 3, first_sample=i):
+            parts.append(network(x[i : i + 1]))
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-6, atol=1e-6)
+
+
+def test_frozen_noise_is_the_same_in_float32_and_float64():
+    layer = EuclideanNoise(strength=1.0)
+    with frozen(layer, 3):
+        single, double = layer.draw(torch.zeros(2, 3, 4, 4)), layer.draw(torch.zeros(2, 3, 4, 4).double())
+    assert torch.equal(single.double(), double)
+
+
+def test_frozen_noise_is_standard_normal():
+    values = normals().flatten().numpy()
+    assert scipy.stats.kstest(values, "norm").pvalue > 1e-3
+    assert abs(values.mean()) < 5 / values.size**0.5
+    assert abs(scipy.stats.kurtosis(values)) < 0.05
+
+
+def test_frozen_noise_is_uncorrelated_over_samples_places_and_seeds():
+    a, b = normals(0).flatten(1), normals(1).flatten(1)
+    n = a.numel() ** 0.5
+    assert abs((a[:, 1:] * a[:, :-1]).mean()) < 5 / n
+    assert abs((a[1:] * a[:-1]).mean()) < 5 / n
+    assert abs((a * b).mean()) < 5 / n
+    assert a.unique(dim=0).shape == a.shape
+
+
+def test_frozen_noise_does_not_touch_the_random_state(network, x):
+    before = torch.get_rng_state()
+    with frozen(network, 3):
+        network(x)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_fresh_noise_follows_its_generator(network, x):
+    with fresh(network, torch.Generator().manual_seed(1)):
+        first, second = network(x), network(x)
+    with fresh(network, torch.Generator().manual_seed(1)):
+        assert torch.equal(network(x), first)
+        assert torch.equal(network(x), second)
+    assert not torch.equal(first, second)
+
+
+def test_a_copy_never_shares_a_generator():
+    layer = EuclideanNoise(strength=1.0)
+    with fresh(layer, torch.Generator()):
+        twins = [copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))]
+    assert all(twin.source == Fresh() for twin in twins)
+
+
+def test_off_leaves_the_point_and_its_gain(network, x):
+    euclidean, riemannian = network.high[1], RiemannNoise(4, preset="author-cat", w=1.0)
+    mu = torch.randn(2, 3, 4, 4)
+    with off(euclidean), off(riemannian):
+        assert torch.equal(euclidean(mu), mu)
+        torch.testing.assert_close(riemannian(mu), riemannian.local_scale(mu) * mu)
+    with off(network):
+        assert torch.equal(network(x), network(x))
+
+
+def test_scaled_by_zero_is_off_and_by_one_is_unchanged(network, x):
+    with frozen(network, 3):
+        plain = network(x)
+        with scaled(network, 1.0):
+            assert torch.equal(network(x), plain)
+        with scaled(network, 0.0):
+            silent = network(x)
+    with off(network):
+        torch.testing.assert_close(silent, network(x), rtol=1e-6, atol=1e-7)
+
+
+def test_scaled_noise_is_linear_in_its_factor():
+    layer, mu = EuclideanNoise(strength=1.0), torch.zeros(1, 1, 4, 4)
+    with frozen(layer, 3):
+        plain = layer(mu)
+        with scaled(layer, -2.0), scaled(layer, 3.0):
+            torch.testing.assert_close(layer(mu), -6 * plain)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (1, 4, 4), (1, 1, 4, 4), (2, 1, 4, 4), (2, 3, 4, 4)])
+def test_given_noise_is_used_and_receives_gradients(shape):
+    layer, mu = EuclideanNoise(strength=2.0), torch.zeros(2, 3, 4, 4)
+    maps = torch.randn(shape, requires_grad=True)
+    with given(layer, {"": maps}):
+        o = layer(mu)
+    torch.testing.assert_close(o, (2 * maps).expand_as(mu))
+    o.sum().backward()
+    torch.testing.assert_close(maps.grad, torch.full(shape, 2.0 * mu.numel() / maps.numel()))
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (3, 1, 4, 4), (2, 2, 4, 4), (1, 1, 1, 4, 4), ()])
+def test_given_noise_of_a_wrong_shape_is_refused(shape):
+    layer = RiemannNoise(4)
+    with (
+        given(layer, {"": torch.zeros(shape)}),
+        pytest.raises(InputError, match=r"give \(1 or 2, 1 or 3, 4, 4\)"),
+    ):
+        layer(torch.zeros(2, 3, 4, 4))
+
+
+def test_a_pattern_reaches_the_layers_it_matches_alone(network, x):
+    with off(network, "low.*"), frozen(network, 1, "high.1"):
+        assert torch.equal(network(x), network(x))
+    with off(network, "low.*"):
+        assert not torch.equal(network(x), network(x))
+
+
+def test_an_unknown_layer_is_refused_with_the_nearest(network):
+    for block in (
+        off(network, "lo.1"),
+        frozen(network, layers="lo.1"),
+        given(network, {"lo.1": torch.zeros(1)}),
+    ):
+        with pytest.raises(InputError, match=r"unknown noise layer 'lo.1'; did you mean 'low.1'"), block:
+            pass
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_an_infinite_factor_is_refused(network, factor):
+    with pytest.raises(InputError, match="finite factor"), scaled(network, factor):
+        pass
+
+
+def test_sources_are_restored_when_the_block_raises(network):
+    before = [layer.source for layer in noise_layers(network).values()]
+    with pytest.raises(ZeroDivisionError), frozen(network, 1), off(network, "low.1"):
+        1 / 0  # noqa: B018
+    assert [layer.source for layer in noise_layers(network).values()] == before
+
+
+def test_a_network_without_noise_can_be_frozen():
+    with frozen(nn.Linear(2, 2), 1):
+        assert nn.Linear(2, 2)(torch.zeros(1, 2)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("law", sorted(LAWS))
+def test_every_law_has_unit_variance_and_no_mean(law):
+    epsilon = normals(law=law)
+    assert abs(epsilon.mean()) < 5 / epsilon.numel() ** 0.5
+    torch.testing.assert_close(epsilon.var(), torch.tensor(1.0, dtype=torch.float64), rtol=0.02, atol=0)
+
+
+def test_clipped_law_is_the_truncated_normal():
+    epsilon = normals(law="clipped").flatten().numpy()
+    truncated = scipy.stats.truncnorm(-2, 2)
+    assert abs(epsilon).max() <= 2 / truncated.std() + 1e-6
+    assert scipy.stats.kstest(epsilon * truncated.std(), truncated.cdf).pvalue > 1e-3
+
+
+def test_ball_law_is_uniform_in_the_ball():
+    d = 8
+    epsilon = normals(samples=5000, places=d, law="uniform_ball").flatten(1)
+    radius = (epsilon.norm(dim=1) / (d + 2) ** 0.5).numpy()
+    assert radius.max() <= 1 + 1e-6
+    assert scipy.stats.kstest(radius**d, "uniform").pvalue > 1e-3
+    assert abs((epsilon[:, 0] * epsilon[:, 1]).mean()) < 5 / 5000**0.5
