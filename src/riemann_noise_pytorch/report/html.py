@@ -1,0 +1,234 @@
+"""The page of a comparison: one self-contained HTML file, the answer first.
+
+The page holds its pictures and its style within itself, asks nothing of the network and runs no script; a
+content security policy in its head makes the browser enforce both. All text from the records is escaped.
+"""
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from riemann_noise_pytorch.files import atomic_write
+from riemann_noise_pytorch.report.artifacts import Pictures, read_pictures
+from riemann_noise_pytorch.report.figures import loss_panel, metric_panel, noisy_arms, strength_panel
+from riemann_noise_pytorch.report.pictures import deviation_view, sheet_views, sigma_view
+from riemann_noise_pytorch.report.pixels import Picture
+from riemann_noise_pytorch.report.records import Comparison, read_comparison
+from riemann_noise_pytorch.report.tables import (
+    METRIC_LABELS,
+    Table,
+    arm_label,
+    decimals,
+    difference_table,
+    layer_label,
+    metric_label,
+    number,
+    summary_table,
+)
+from riemann_noise_pytorch.report.themes import ARM_COLOURS, DARK, FONT, LIGHT, OTHER_COLOUR, Theme, to_svg
+
+View = dict[str, Any]
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` into a comparison folder.
+
+    Args:
+        folder: A folder written by ``riemann-noise compare``: ``records.jsonl`` and ``artifacts/``.
+
+    Returns:
+        The page's path. Equal folders give equal pages, byte for byte.
+
+    Raises:
+        InputError: Records or pictures are missing, damaged or of another kind, or the page cannot be
+            written. A page from before stays as it was.
+    """
+    comparison = read_comparison(Path(folder))
+    page = _environment().get_template("compare.html").render(_view(comparison))
+    target = Path(folder) / "report.html"
+    with atomic_write(target) as path:
+        path.write_bytes(page.encode("utf-8", errors="replace"))
+    return target
+
+
+def _environment() -> Environment:
+    """Templates with escaping on and no tolerance for unknown names."""
+    environment = Environment(
+        loader=PackageLoader("riemann_noise_pytorch.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["png"] = _png_uri
+    environment.filters["minus"] = lambda text: text.replace("-", "−")
+    environment.filters["arm"] = arm_label
+    environment.filters["layer"] = layer_label
+    return environment
+
+
+def _view(comparison: Comparison) -> View:
+    """Everything that the template prints."""
+    real = read_pictures(comparison.folder, "real", needs="real")
+    pictures = {
+        (run.arm, run.seed): read_pictures(comparison.folder, f"{run.arm}-seed{run.seed}", needs="samples")
+        for run in comparison.runs
+    }
+    return {
+        "comparison": comparison,
+        "theme": {"light": LIGHT, "dark": DARK, "arms": ARM_COLOURS, "other": OTHER_COLOUR, "font": FONT},
+        "about": _about(comparison),
+        "summary": _grouped(summary_table(comparison)),
+        "differences": _grouped(difference_table(comparison)),
+        **_diagrams(comparison),
+        **_pixel_pictures(comparison, real, pictures),
+        "protocols": _protocols(comparison),
+        "measurements": _measurements(comparison),
+        "configuration": _flat(comparison.setup.config),
+        "environment": _flat(
+            {"package": comparison.setup.version, "commit": comparison.setup.commit}
+            | dict(comparison.setup.environment)
+        ),
+        "data": _flat(comparison.setup.data),
+    }
+
+
+def _about(comparison: Comparison) -> View:
+    """The facts of the page's first lines."""
+    data, runs = comparison.setup.data, comparison.runs
+    return {
+        "data": str(data.get("name", "the data")),
+        "count": data.get("count"),
+        "kimg": max((run.kimg for run in runs), default=None),
+        "seeds": len({run.seed for run in runs}),
+        "generators": len(runs),
+        "arms": [arm_label(arm) for arm in comparison.arms],
+        "all_known": all(metric in METRIC_LABELS for metric in comparison.metrics),
+        "idle": [arm for arm in comparison.arms if not comparison.seeds_of(arm)],
+    }
+
+
+def _diagrams(comparison: Comparison) -> View:
+    """The panels, each for light and for dark."""
+    metrics = [
+        _diagram(partial(metric_panel, comparison, metric), _metric_alt(comparison, metric))
+        for metric in comparison.metrics
+    ]
+    trained = [arm for arm in comparison.arms if comparison.seeds_of(arm)]
+    losses = [
+        _diagram(
+            partial(loss_panel, comparison, arm), f"Losses of generator and discriminator, {arm_label(arm)}."
+        )
+        for arm in trained
+    ]
+    strengths = [
+        _diagram(
+            partial(strength_panel, comparison, arm), f"Learned noise strengths by layer, {arm_label(arm)}."
+        )
+        for arm in noisy_arms(comparison)
+    ]
+    return {"metric_panels": metrics, "loss_panels": losses, "strength_panels": strengths}
+
+
+def _diagram(draw: Callable[[Theme], Figure], alt: str) -> View:
+    light, dark = (to_svg(draw, theme) for theme in (LIGHT, DARK))
+    return {"light": _uri(light.encode(), "svg+xml"), "dark": _uri(dark.encode(), "svg+xml"), "alt": alt}
+
+
+def _metric_alt(comparison: Comparison, metric: str) -> str:
+    rows = [row for row in comparison.summaries if row.metric == metric]
+    places = decimals(row.mean for row in rows)
+    means = "; ".join(f"{arm_label(row.arm)} {number(row.mean, places)}" for row in rows)
+    return f"{metric_label(metric)}, mean over seeds: {means or 'not summarised'}."
+
+
+def _pixel_pictures(
+    comparison: Comparison, real: Pictures, pictures: Mapping[tuple[str, int], Pictures]
+) -> View:
+    """Sample sheets for every seed; maps for the first seed of each arm."""
+    first = {arm: pictures[arm, seeds[0]] for arm in comparison.arms if (seeds := comparison.seeds_of(arm))}
+    return {
+        "sheets": sheet_views(
+            comparison, real["real"], {key: one["samples"] for key, one in pictures.items()}
+        ),
+        "sigmas": [view for arm, one in first.items() if (view := sigma_view(arm, one))],
+        "deviation": deviation_view(first),
+        "first_seeds": {arm: comparison.seeds_of(arm)[0] for arm in first},
+    }
+
+
+def _grouped(table: Table) -> View:
+    """Rows that share their first cell, together; each row with the key of its arm."""
+    pairs = zip(table.rows, table.arms, strict=True)
+    groups = [
+        {"name": name, "rows": [{"cells": row[1:], "arm": arm} for row, arm in same]}
+        for name, same in groupby(pairs, key=lambda pair: pair[0][0])
+    ]
+    return {"title": table.title, "columns": table.columns, "groups": groups}
+
+
+def _protocols(comparison: Comparison) -> list[View]:
+    """For each metric its full printed name, sample size and kind of interval."""
+    views = []
+    for metric in comparison.metrics:
+        rows = [row for row in comparison.measurements if row.metric == metric]
+        names = [row.name for row in rows] + [
+            row.name for row in comparison.summaries if row.metric == metric
+        ]
+        counts = sorted({row.count for row in rows if row.count is not None})
+        intervals = dict.fromkeys(row.interval for row in rows if row.interval)
+        views.append(
+            {
+                "metric": metric,
+                "label": metric_label(metric),
+                "names": list(dict.fromkeys(names)),
+                "counts": counts,
+                "intervals": list(intervals),
+            }
+        )
+    return views
+
+
+def _measurements(comparison: Comparison) -> list[View]:
+    """Every measurement as cells, one row for each run, metric by metric."""
+    views = []
+    for metric in comparison.metrics:
+        rows = [row for row in comparison.measurements if row.metric == metric]
+        places = decimals(row.value for row in rows)
+        lines = [
+            {
+                "arm": row.arm,
+                "seed": row.seed,
+                "cells": [number(value, places) for value in (row.value, row.low, row.high)],
+            }
+            for row in sorted(rows, key=lambda row: (comparison.arms.index(row.arm), row.seed))
+        ]
+        views.append({"name": metric_label(metric), "rows": lines})
+    return views
+
+
+def _flat(options: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested options as dotted names and plain values."""
+    lines: list[tuple[str, str]] = []
+    for key, value in options.items():
+        if isinstance(value, Mapping) and value:
+            lines += _flat(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines.append((f"{prefix}{key}", text))
+    return lines
+
+
+def _png_uri(picture: Picture) -> str:
+    return _uri(picture.png, "png")
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

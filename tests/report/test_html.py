@@ -1,0 +1,254 @@
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.report import write_report
+from riemann_noise_pytorch.report.tables import ARM_LABELS, METRIC_LABELS
+from tests.report.compare_folder import ARMS, METRICS, fabricate
+
+HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}${7*7}"
+VOID = {"meta", "link", "img", "source", "br"}
+
+
+class Page(HTMLParser):
+    """The tags, the text and the balance of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.open = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The page of a complete comparison, as text."""
+    return write_report(fabricate(tmp_path_factory.mktemp("page")).path).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def small(tmp_path):
+    return fabricate(tmp_path / "out", arms=("none", "riemannian"), seeds=(0,), metrics=("swd",), images=4)
+
+
+def _written(folder):
+    return Page(write_report(folder.write().path).read_text(encoding="utf-8"))
+
+
+def _decode(uri):
+    head, content = uri.split(",", 1)
+    kind = re.fullmatch(r"data:image/(png|svg\+xml);base64", head)
+    assert kind, head
+    return kind[1], base64.b64decode(content, validate=True)
+
+
+def test_every_picture_is_within_the_page_and_whole(whole):
+    page = Page(whole)
+    uris = [image["src"] for image in page.all("img")] + [source["srcset"] for source in page.all("source")]
+    assert len(uris) > 20
+    for uri in uris:
+        kind, content = _decode(uri)
+        if kind == "png":
+            Image.open(io.BytesIO(content)).load()
+        else:
+            assert ElementTree.fromstring(content).tag.endswith("svg")
+
+
+def test_the_page_asks_nothing_of_the_network_and_runs_nothing(whole):
+    page = Page(whole)
+    for _, attributes in page.tags:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert attributes.get(name, "data:").startswith("data:")
+        assert not [name for name in attributes if name.startswith("on")]
+    assert not {"script", "iframe", "object", "embed", "form", "base"} & {tag for tag, _ in page.tags}
+    assert not re.search(r"https?://|@import|url\(", re.sub(r"base64,[A-Za-z0-9+/=]+", "", whole))
+    policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
+    assert policy.startswith("default-src 'none'")
+
+
+def test_every_picture_has_a_text_and_every_figure_a_caption(whole):
+    page = Page(whole)
+    assert all(image.get("alt") for image in page.all("img"))
+    for title in ("Samples", "Metrics", "Training", "Where the noise goes"):
+        section = whole[whole.index(f"<h2>{title}</h2>") :].split("</section>")[0]
+        assert "Look for" in section
+
+
+def test_the_answer_comes_first(whole):
+    text = Page(whole).text
+    places = [
+        text.index(words)
+        for words in (
+            "Does noise injection improve the generator? Riemannian noise:",
+            "The numbers",
+            "Samples",
+            "Metrics Look for",
+            "Training One thin line",
+            "Where the noise goes",
+            "How it was measured",
+            "Configuration",
+        )
+    ]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    "words", [*(ARM_LABELS[arm] for arm in ARMS), *(METRIC_LABELS[key] for key in METRICS)]
+)
+def test_all_arms_and_metrics_appear(whole, words):
+    assert words in Page(whole).text
+
+
+def test_the_protocol_of_every_metric_is_printed(whole):
+    text = Page(whole).text
+    for key, (name, _, interval) in METRICS.items():
+        assert f"{METRIC_LABELS[key]} {key} {name} n = 2000; interval: {interval}" in text
+
+
+def test_configuration_and_environment_are_printed(whole):
+    text = Page(whole).text
+    assert "network.architecture dcgan" in text
+    assert "torch 2.11.0" in text
+    assert "5f" * 32 in text
+
+
+def test_dark_pages_have_their_own_diagrams(whole):
+    page = Page(whole)
+    assert "prefers-color-scheme: dark" in whole
+    diagrams = [image for image in page.all("img") if "svg" in image["src"][:20]]
+    assert len(diagrams) == len(page.all("source")) == len(METRICS) + 3 + 2
+    assert all(source["media"] == "(prefers-color-scheme: dark)" for source in page.all("source"))
+
+
+def test_pixels_are_never_smoothed(whole):
+    assert re.search(r"\.pixels \{[^}]*image-rendering: pixelated", whole)
+    sheets = [image for image in Page(whole).all("img") if image["alt"].startswith("samples, ")]
+    assert len(sheets) == 9
+    assert {image["class"] for image in sheets} == {"pixels"}
+
+
+def test_the_share_of_negative_sigma_is_printed(whole):
+    assert len(re.findall(r"\d+\.\d % negative", whole)) == 3
+
+
+def test_equal_folders_give_equal_pages(tmp_path):
+    options = {"arms": ("riemannian",), "seeds": (0,), "metrics": ("swd",), "images": 4}
+    one, two = (write_report(fabricate(tmp_path / name, **options).path) for name in ("a", "b"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_no_path_and_no_name_of_the_machine_enter_the_page(small):
+    text = write_report(small.path).read_text()
+    assert str(small.path) not in text
+
+
+def test_hostile_text_is_shown_and_never_run(small):
+    for record in small.records:
+        for key in ("name", "interval", "verdict", "version", "unit"):
+            if key in record:
+                record[key] = HOSTILE
+        if record.get("metric"):
+            record["metric"] = HOSTILE
+    setup = small.of("setup")[0]
+    setup["config"] = {HOSTILE: HOSTILE}
+    setup["environment"] = {HOSTILE: [HOSTILE]}
+    setup["data"] |= {"name": HOSTILE, "count": HOSTILE}
+    small.of("verdict")[0]["sentences"] = [HOSTILE]
+    for run in small.of("run", arm="riemannian"):
+        run["strengths"] = {HOSTILE: 0.1}
+    page = _written(small)
+    assert not page.all("script")
+    assert page.text.count(HOSTILE) >= 8
+    assert "49" not in page.text.replace(HOSTILE, "").split()
+
+
+def test_text_that_is_no_unicode_is_still_written(small):
+    small.of("verdict")[0]["sentences"] = ["half a pair: \ud800"]
+    assert "half a pair: ?" in _written(small).text
+
+
+def test_a_single_seed_and_a_single_arm_are_enough(tmp_path):
+    page = _written(
+        fabricate(tmp_path / "out", arms=("riemannian",), seeds=(4,), metrics=("mc_z",), images=3)
+    )
+    assert "1 seed ·" in page.text
+    assert "The other seeds" not in page.text
+    assert "Differences, paired by seed" not in page.text
+
+
+def test_an_arm_that_was_not_trained_is_named(small):
+    for kind in ("run", "measurement", "summary", "comparison"):
+        small.drop(kind, arm="riemannian")
+    assert "No training was recorded for: Riemannian." in _written(small).text
+
+
+def test_a_metric_that_one_arm_lacks_keeps_the_others(tmp_path):
+    folder = fabricate(tmp_path / "out", arms=ARMS[:2], seeds=(0,), metrics=("swd", "mc_z"), images=4)
+    for kind in ("measurement", "summary", "comparison"):
+        folder.drop(kind, arm="none", metric="mc_z")
+    assert METRIC_LABELS["mc_z"] in _written(folder).text
+
+
+@pytest.mark.parametrize("kind", ["reference", "summary", "comparison", "verdict"])
+def test_records_that_were_never_written_are_missed_without_harm(small, kind):
+    small.drop(kind)
+    assert _written(small).all("img")
+
+
+def test_runs_without_maps_losses_or_strengths_are_laid_out(small):
+    from safetensors.numpy import load_file, save_file
+
+    for run in small.of("run"):
+        run.update(stats=[], strengths={}, sample_std=None, real_std=None)
+        path = small.path / "artifacts" / f"{run['arm']}-seed0.safetensors"
+        save_file({"samples": load_file(path)["samples"]}, path)
+    page = _written(small)
+    assert "Where the noise goes" not in page.text
+    assert "Learned noise strength" not in page.text
+
+
+@pytest.mark.parametrize(("size", "channels"), [(32, 3), (64, 1)])
+def test_other_sizes_and_colours_fit(tmp_path, size, channels):
+    folder = fabricate(
+        tmp_path / "out", arms=("none",), seeds=(0,), metrics=("swd",), images=4, size=size, channels=channels
+    )
+    assert len(_written(folder).all("img")) >= 3
+
+
+def test_a_failure_leaves_the_old_page_alone(small):
+    before = write_report(small.path).read_bytes()
+    (small.path / "artifacts" / "riemannian-seed0.safetensors").unlink()
+    with pytest.raises(InputError, match=r"riemannian-seed0\.safetensors is missing"):
+        write_report(small.path)
+    assert (small.path / "report.html").read_bytes() == before
+    assert not list(small.path.glob("*.partial")) + list(small.path.glob(".*"))
+
+
+def test_the_templates_travel_with_the_package():
+    folder = files("riemann_noise_pytorch.report") / "templates"
+    assert {"page.html", "pieces.html", "compare.html"} <= {entry.name for entry in folder.iterdir()}
