@@ -1,0 +1,1 @@
+"""Experiments: training, measurements and statistics joined into records from which pages are made."""

@@ -1,0 +1,200 @@
+"""One arm of a comparison under one seed: train a generator, measure it, keep what a page shows of it."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from riemann_noise_pytorch.data.images import ImageSet, open_images, to_float
+from riemann_noise_pytorch.experiments.artifacts import BATCH, sample, write_artifacts
+from riemann_noise_pytorch.experiments.options import Budget
+from riemann_noise_pytorch.experiments.records import Record, write_records
+from riemann_noise_pytorch.geometry.condition import condition_numbers
+from riemann_noise_pytorch.metrics.distances import PyramidDistance
+from riemann_noise_pytorch.metrics.perceptual_path import perceptual_path_length
+from riemann_noise_pytorch.metrics.sliced_wasserstein import RealPatches, sample_spread
+from riemann_noise_pytorch.models.interfaces import Generator
+from riemann_noise_pytorch.models.networks import build_generator, initialise
+from riemann_noise_pytorch.noise.sources import noise_layers
+from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.statistics.intervals import Interval, redraw_interval
+from riemann_noise_pytorch.training.checkpoints import load_generator
+from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.processes import make_accelerator
+from riemann_noise_pytorch.training.run_folder import RunFolder, load_config
+from riemann_noise_pytorch.training.state import network_config
+
+Report = Callable[[str, int, int], None]
+"""Called as ``report(stage, done, total)``."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training with its measurements.
+
+    Args:
+        config: The training, its noise and its seed.
+        out: Folder of the whole comparison.
+        budget: How much is measured.
+    """
+
+    config: TrainConfig
+    out: Path
+    budget: Budget
+
+    @property
+    def name(self) -> str:
+        """The arm's name among its files, such as ``riemannian-seed0``."""
+        return f"{self.config.noise}-seed{self.config.seed}"
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the training."""
+        return self.out / "runs" / self.name
+
+    @property
+    def records(self) -> Path:
+        """The finished arm's records; the file is there when all else is."""
+        return self.run_dir / "measurements.jsonl"
+
+    @property
+    def artifacts(self) -> Path:
+        """Pictures and maps."""
+        return self.out / "artifacts" / f"{self.name}.safetensors"
+
+
+def open_data(config: TrainConfig) -> ImageSet:
+    """Open the images that a training asks for."""
+    return open_images(
+        config.data,
+        resolution=config.resolution,
+        channels=config.channels,
+        resize_filter=config.resize_filter,
+        mirror=config.mirror,
+    )
+
+
+def reference_images(images: ImageSet, count: int) -> Tensor:
+    """Choose the real images of the distance: float (count, C, H, W), the same for every arm."""
+    generator = torch.Generator().manual_seed(derive(0, "reference images"))
+    return to_float(images.batch(torch.randperm(len(images), generator=generator)[:count]))
+
+
+def run_arm(arm: Arm, report: Report) -> None:
+    """Train, measure and record one arm; what an earlier, interrupted attempt finished is kept.
+
+    Raises:
+        RiemannNoiseError: The training or a measurement cannot go on.
+    """
+    images = open_data(arm.config)
+    resume = (arm.run_dir / "snapshots").is_dir()
+    accelerator = make_accelerator(arm.config, arm.run_dir)
+    train(
+        arm.config, images, arm.run_dir, resume=resume, accelerator=accelerator,
+        progress=lambda info: report("training", info.step, info.steps),
+    )  # fmt: skip
+    generator = load_generator(arm.run_dir, device=accelerator.device)
+    real = reference_images(images, arm.budget.images_a_side(len(images)))
+    distance, spread, untrained = _distance(arm, generator, real, report)
+    measurements = [distance, *_path_lengths(arm, generator, report), *_conditions(arm, generator, report)]
+    run = {
+        **_run_record(arm, generator),
+        "sample_std": spread,
+        "real_std": sample_spread(real),
+        "swd_untrained": untrained,
+    }
+    write_artifacts(arm.artifacts, generator, derive(arm.config.seed, "shown"))
+    write_records(arm.records, [run, *measurements])
+    report("done", 1, 1)
+
+
+def _run_record(arm: Arm, generator: Generator) -> Record:
+    stats = RunFolder(arm.run_dir).stats()
+    return {
+        "record": "run",
+        "arm": arm.config.noise,
+        "seed": arm.config.seed,
+        "seconds": stats[-1]["elapsed_s"],
+        "kimg": arm.config.kimg,
+        "images_per_s": stats[-1]["images_per_s"],
+        "stats": stats,
+        "strengths": {name: layer.strength().item() for name, layer in noise_layers(generator).items()},
+    }
+
+
+def _distance(arm: Arm, generator: Generator, real: Tensor, report: Report) -> tuple[Record, float, float]:
+    """Measure the distance over redraws, the spread of the samples, and the distance before training."""
+    seed, redraws, count = arm.config.seed, arm.budget.redraws, len(real)
+    patches = RealPatches(real)
+    results, spreads = [], []
+    for redraw in range(redraws):
+        fakes = sample(generator, count, derive(seed, "samples", redraw))
+        results.append(patches.distance(fakes))
+        spreads.append(sample_spread(fakes))
+        report("distance", redraw + 1, redraws + 1)
+    untrained = build_generator(network_config(load_config(arm.run_dir))).eval()
+    initialise(untrained, derive(seed, "generator"))
+    start = patches.distance(sample(untrained, count, derive(seed, "samples", 0))).value
+    report("distance", redraws + 1, redraws + 1)
+    values = [result.value for result in results]
+    record = _measurement(arm, "swd", results[0].name, redraw_interval(values))
+    return record, sum(spreads) / redraws, start
+
+
+def _path_lengths(arm: Arm, generator: Generator, report: Report) -> Iterator[Record]:
+    kinds: tuple[Literal["full", "end"], ...] = ("full", "end")
+    for sampling in kinds:
+        length = perceptual_path_length(
+            generator,
+            distance=PyramidDistance(),
+            sampling=sampling,
+            num_pairs=arm.budget.pairs,
+            batch=BATCH,
+            seed=derive(arm.config.seed, "pairs"),
+            progress=partial(report, f"path length, {sampling}"),
+        )
+        yield _measurement(arm, length.key, length.name, length.interval)
+
+
+def _conditions(arm: Arm, generator: Generator, report: Report) -> Iterator[Record]:
+    numbers = condition_numbers(
+        generator,
+        num_pairs=arm.budget.pairs,
+        batch=BATCH,
+        seed=derive(arm.config.seed, "pairs"),
+        progress=partial(report, "condition"),
+    )
+    yield _measurement(arm, "mc_z", numbers.mc_name, numbers.mc)
+    yield _measurement(arm, "ttmc_z", numbers.ttmc_name, numbers.ttmc)
+
+
+def _measurement(arm: Arm, key: str, name: str, interval: Interval) -> Record:
+    return {
+        "record": "measurement",
+        "arm": arm.config.noise,
+        "seed": arm.config.seed,
+        "metric": key,
+        "name": name,
+        "value": interval.value,
+        "low": interval.low,
+        "high": interval.high,
+        "count": interval.n,
+        "interval": f"{100 * interval.level:g} % {interval.method}",
+        "unit": "",
+    }
+
+
+def is_finished(arm: Arm) -> bool:
+    """Whether an earlier attempt completed this arm."""
+    return arm.records.is_file() and arm.artifacts.is_file()
+
+
+def work(arm: Arm) -> int:
+    """Steps of the training, the measure of how long the arm takes."""
+    return math.ceil(1000 * arm.config.kimg / arm.config.batch)

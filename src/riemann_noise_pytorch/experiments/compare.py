@@ -1,0 +1,220 @@
+"""Does noise injection improve a generator? The same GAN with each kind of noise, over seeds, measured alike.
+
+The arms start from the same weights wherever their networks agree, see the same images in the same order and
+the same latents, and train equally long. Each arm and seed is a task of its own, so that several run at once;
+what is finished is kept when the comparison is stopped.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+import riemann_noise_pytorch
+from riemann_noise_pytorch.data.images import to_uint8
+from riemann_noise_pytorch.errors import InputError, Interrupted
+from riemann_noise_pytorch.experiments.arm import (
+    Arm,
+    Report,
+    is_finished,
+    open_data,
+    reference_images,
+    run_arm,
+)
+from riemann_noise_pytorch.experiments.artifacts import SHOWN_SAMPLES
+from riemann_noise_pytorch.experiments.contrast import contrast
+from riemann_noise_pytorch.experiments.options import CompareConfig
+from riemann_noise_pytorch.experiments.pool import Event, Task, run_tasks
+from riemann_noise_pytorch.experiments.records import Record, commit, environment, read_records, write_records
+from riemann_noise_pytorch.files import atomic_write
+from riemann_noise_pytorch.metrics.sliced_wasserstein import real_floor
+from riemann_noise_pytorch.models.networks import build_generator
+from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.state import config_for_images, network_config
+
+REFERENCE = "real images"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a comparison is.
+
+    Args:
+        event: What happened last.
+        finished: Tasks done.
+        tasks: All tasks.
+    """
+
+    event: Event
+    finished: int
+    tasks: int
+
+
+def compare(
+    config: CompareConfig,
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Path:
+    """Train every arm with every seed, measure, and record.
+
+    Args:
+        config: The options.
+        out: Folder to write to, new or empty unless ``resume``.
+        resume: Go on with a comparison that was stopped, with the same options.
+        on_progress: Called as the tasks go on.
+
+    Returns:
+        ``records.jsonl`` in the folder, from which the report is made.
+
+    Raises:
+        InputError: Options, images or folder cannot be used.
+        NonFiniteError: A training or a measurement is not finite; the message names the arm.
+        Interrupted: SIGTERM or SIGINT came; finished arms and snapshots are kept.
+    """
+    config.validate()
+    folder = Path(out)
+    arms = [
+        Arm(config.training(noise, seed), folder, config.budget)
+        for seed in range(config.seeds)
+        for noise in config.noise
+    ]
+    _check_images(arms[0])
+    _open_folder(folder, config, resume)
+    tasks = [Task(REFERENCE, measure_reference, (arms[0],))] * (not _reference_path(folder).is_file())
+    tasks += [Task(arm.name, run_arm, (arm,)) for arm in arms if not is_finished(arm)]
+    _run(tasks, config, folder, on_progress)
+    path = folder / "records.jsonl"
+    write_records(path, _collect(config, arms))
+    return path
+
+
+def measure_reference(arm: Arm, report: Report) -> None:
+    """Measure real images against real images, and keep some to show."""
+    images = open_data(arm.config)
+    count = arm.budget.images_a_side(len(images))
+    every = reference_images(images, len(images))
+    floor = real_floor(every, count, progress=lambda done, total: report("floor", done, total))
+    with atomic_write(arm.out / "artifacts" / "real.safetensors") as temporary:
+        save_file({"real": to_uint8(every[:SHOWN_SAMPLES])}, temporary)
+    record = {
+        "record": "reference",
+        "metric": "swd",
+        "name": f"real against real, {count:,} images a side, {floor.n} splits",
+        "floor": floor.value,
+        "floor_low": floor.low,
+        "floor_high": floor.high,
+    }
+    data = {
+        "name": images.name,
+        "hash": images.content_hash(),
+        "count": len(images),
+        "image_shape": list(images.image_shape),
+    }
+    write_records(_reference_path(arm.out), [record, data])
+
+
+def _reference_path(folder: Path) -> Path:
+    return folder / "reference.jsonl"
+
+
+def _check_images(arm: Arm) -> None:
+    images = open_data(arm.config)
+    build_generator(network_config(config_for_images(arm.config, images)))
+    count = arm.budget.images_a_side(len(images))
+    if count < 50:
+        raise InputError(
+            f"{images.name} has {len(images)} images, but the distance needs two disjoint sets of 50; "
+            "give 100 images or more"
+        )
+
+
+def _open_folder(folder: Path, config: CompareConfig, resume: bool) -> None:
+    path = folder / "compare.json"
+    options = json.loads(json.dumps(dataclasses.asdict(config)))
+    if not resume:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(
+                f"{folder} exists and is not empty; choose another --out, or go on with --resume"
+            )
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
+        return
+    if not path.is_file():
+        raise InputError(f"{folder} holds no comparison to resume; check the path, or leave --resume away")
+    before = json.loads(path.read_text(encoding="utf-8"))
+    differing = [name for name, value in options.items() if before.get(name) != value and name != "workers"]
+    if differing:
+        raise InputError(
+            f"the comparison in {folder} was started with another {', '.join(differing)}; "
+            "resume it with its own options"
+        )
+
+
+def _run(
+    tasks: Sequence[Task], config: CompareConfig, folder: Path, on_progress: Callable[[Progress], None] | None
+) -> None:
+    cores = torch.get_num_threads()
+    several = (
+        1 if config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available()) else cores
+    )
+    workers = min(config.workers or several, max(1, len(tasks)))
+    finished = 0
+
+    def on_event(event: Event) -> None:
+        nonlocal finished
+        finished += event.stage == "finished"
+        if on_progress is not None:
+            on_progress(Progress(event, finished, len(tasks)))
+
+    try:
+        run_tasks(tasks, workers, max(1, cores // workers), on_event)
+    except Interrupted as stopped:
+        raise Interrupted(
+            f"stopped; what is finished is kept in {folder}: give the same command with --resume to go on",
+            stopped.exit_code - 128,
+        ) from None
+
+
+def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:
+    reference, data = read_records(_reference_path(arms[0].out))
+    each = [record for arm in arms for record in read_records(arm.records)]
+    runs = [record for record in each if record["record"] == "run"]
+    measurements = [record for record in each if record["record"] == "measurement"]
+    reference["untrained"] = {
+        noise: sum(run["swd_untrained"] for run in runs if run["arm"] == noise) / config.seeds
+        for noise in config.noise
+    }
+    setup = {
+        "record": "setup",
+        "version": riemann_noise_pytorch.__version__,
+        "commit": commit(),
+        "environment": environment(1),
+        "data": data,
+        "config": _common(arms),
+        "arms": list(config.noise),
+        "seeds": list(range(config.seeds)),
+    }
+    return [
+        setup,
+        reference,
+        *runs,
+        *measurements,
+        *contrast(measurements, config.noise, range(config.seeds)),
+    ]
+
+
+def _common(arms: Sequence[Arm]) -> Record:
+    """The options of the trainings; where arms differ, one value for each."""
+    options: Record = {}
+    for field in dataclasses.fields(TrainConfig):
+        values = {arm.config.noise: getattr(arm.config, field.name) for arm in arms}
+        if field.name not in ("seed", "noise", "preset"):
+            options[field.name] = values if len(set(values.values())) > 1 else next(iter(values.values()))
+    return options | {f"measured {name}": value for name, value in dataclasses.asdict(arms[0].budget).items()}

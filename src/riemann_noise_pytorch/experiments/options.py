@@ -1,0 +1,153 @@
+"""Options of a comparison. The defaults fit a run of minutes on two cores."""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.models.choices import NoiseKind, NoisePlace, Norm
+from riemann_noise_pytorch.training.config import Device, TrainConfig, resolve_config
+
+TICKS = 20
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much is measured.
+
+    Args:
+        pairs: Pairs of path length and of condition numbers.
+        images: Largest number of images a side of the sliced Wasserstein distance; at most half the data.
+        redraws: Independent sets of generated images of that distance.
+    """
+
+    pairs: int = 10_000
+    images: int = 2_000
+    redraws: int = 3
+
+    def images_a_side(self, available: int) -> int:
+        """Images a side of the distance, so that two disjoint sets of real ones exist."""
+        return min(self.images, available // 2)
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Train the same DCGAN with each kind of noise over several seeds, measure all alike, write a report.
+
+    The defaults fit a run of minutes on two cores: five times the usual learning rate, small batches, a short
+    average, a light R1 penalty, and noise that starts at a visible strength.
+    """
+
+    data: str = "digits"
+    """Real images: digits, photos, or the path of a folder or a ZIP of images."""
+    noise: tuple[NoiseKind, ...] = ("none", "euclidean", "riemannian")
+    """Arms of the comparison."""
+    seeds: int = 3
+    """Trainings of every arm; differences between arms are tested over the seeds, from 2 on."""
+    kimg: float = 24.0
+    """Length of each training in thousands of real images seen."""
+    resolution: int | None = None
+    """Height and width of the images in pixels: 16, 32, 64 or 128. None: that of the data."""
+    channels: int | None = None
+    """Channels of the images: 1 grey, 3 RGB. None: those of the data."""
+    mirror: bool = False
+    """Add the mirror image of every image to the data."""
+    z_dim: int = 64
+    """Dimension of the latent."""
+    width: int = 32
+    """Channels of the layers next to the image; each halving of the resolution doubles them."""
+    norm: Norm = "batch"
+    """Normalisation in the generator; the discriminator has none."""
+    batch: int = 16
+    """Images in a step."""
+    lr: float = 1e-3
+    """Adam's learning rate, for both networks."""
+    r1_gamma: float = 0.5
+    """Weight of the R1 penalty gamma/2 mean |grad D(x)|^2 on real images; 0 turns it off."""
+    ema_kimg: float = 2.0
+    """Half-life of the generator's moving average in thousands of images."""
+    riemann_preset: str | None = None
+    """Preset of Riemannian noise: neutral, paper, author-ffhq, author-cat, author-church or seed.
+    None: neutral."""
+    noise_strength: float | None = 0.1
+    """Initial standard deviation of the noise. None: the kind's or the preset's own."""
+    noise_place: NoisePlace = "before"
+    """Noise before or after the activation."""
+    noise_lr_multiplier: float = 1.0
+    """The noise's own learning rate, as a multiple of lr."""
+    pairs: int = 10_000
+    """Pairs of latents for path length and condition numbers; the paper has 50,000."""
+    images: int = 2_000
+    """Images a side of the sliced Wasserstein distance, at most half of the data."""
+    redraws: int = 3
+    """Independent sets of generated images for that distance, at least 2."""
+    workers: int = 0
+    """Trainings at once; 0: one for every core, or one on a GPU."""
+    device: Device = "cpu"
+    """Where trainings run; small networks gain more from several cores than from a GPU."""
+
+    @property
+    def budget(self) -> Budget:
+        """How much is measured."""
+        return Budget(self.pairs, self.images, self.redraws)
+
+    def training(self, noise: NoiseKind, seed: int) -> TrainConfig:
+        """Options of one training.
+
+        Args:
+            noise: The arm.
+            seed: The seed.
+
+        Raises:
+            InputError: Options that cannot be used.
+        """
+        options: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in (
+                "data",
+                "kimg",
+                "resolution",
+                "channels",
+                "mirror",
+                "z_dim",
+                "width",
+                "norm",
+                "batch",
+            )
+        }
+        options |= {"lr_g": self.lr, "lr_d": self.lr, "r1_gamma": self.r1_gamma, "ema_kimg": self.ema_kimg}
+        options |= {"d_norm": "none", "beta2": 0.99, "seed": seed, "tick_kimg": self.kimg / TICKS}
+        options |= {"snapshot_ticks": TICKS // 4, "keep_snapshots": 1, "device": self.device}
+        options |= {
+            "riemann_preset": self.riemann_preset,
+            "noise_strength": self.noise_strength,
+            "noise_place": self.noise_place,
+            "noise_lr_multiplier": self.noise_lr_multiplier,
+        }
+        full = resolve_config("dcgan-rni", options)
+        return full.with_noise(noise)
+
+    def validate(self) -> None:
+        """Refuse options that cannot be used, before anything is trained.
+
+        Raises:
+            InputError: The first fault that is found, with the remedy.
+        """
+        for noise in self.noise:
+            if noise not in get_args(NoiseKind):
+                raise unknown_name("kind of noise", noise, get_args(NoiseKind))
+        if not self.noise or len(set(self.noise)) < len(self.noise):
+            raise InputError(
+                f"the arms are {', '.join(self.noise) or 'none given'}; give each kind of noise once"
+            )
+        if self.seeds < 1:
+            raise InputError(f"{self.seeds} seeds train nothing; give 1 or more, and 3 or more for a verdict")
+        if self.pairs < 100:
+            raise InputError(f"{self.pairs} pairs are too few for the percentiles; give 100 or more")
+        if self.redraws < 2:
+            raise InputError("one set of generated images gives no interval; give 2 redraws or more")
+        if self.images < 50 or self.workers < 0:
+            raise InputError(
+                f"images is {self.images}, workers {self.workers}; give 50 images or more, and workers >= 0"
+            )
+        for noise in self.noise:
+            self.training(noise, 0)
