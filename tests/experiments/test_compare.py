@@ -41,7 +41,7 @@ def test_the_report_room_can_read_what_was_written(finished):
 
 
 def test_arms_differ_in_their_noise_alone(finished):
-    own = ("preset", "noise", "riemann_preset", "noise_strength")
+    own = ("preset", "noise", "riemann_preset", "noise_strength", "noise_place", "noise_lr_multiplier")
     options = []
     for noise in TINY.noise:
         config = json.loads((finished / "runs" / f"{noise}-seed0" / "config.json").read_text())
@@ -96,16 +96,16 @@ def test_damaged_measurements_are_named(finished, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"noise": ()}, "give each kind of noise once"),
-        ({"noise": ("none", "none")}, "give each kind of noise once"),
+        ({"noise": ()}, "give each of them once"),
+        ({"noise": ("none", "none")}, "give each of them once"),
         ({"noise": ("none", "riemanian")}, "did you mean 'riemannian'"),
+        ({"noise": ("papr",)}, "did you mean 'paper'"),
         ({"seeds": 0}, "give 1 or more"),
         ({"pairs": 99}, "give 100 or more"),
         ({"redraws": 1}, "2 redraws or more"),
         ({"images": 10}, "50 images or more"),
         ({"kimg": -1.0}, "kimg is -1"),
         ({"lr": float("nan")}, "lr_g is nan"),
-        ({"riemann_preset": "papr"}, "did you mean 'paper'"),
         ({"data": "digitz"}, "did you mean 'digits'"),
         ({"resolution": 15}, "resolution"),
     ],
@@ -114,6 +114,16 @@ def test_bad_options_are_refused_before_anything_is_written(changes, words, tmp_
     with pytest.raises(InputError, match=words):
         compare(dataclasses.replace(TINY, **changes), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_presets_can_be_arms():
+    trainings = {arm: TINY.training(arm, 0) for arm in ("riemannian", "paper", "author-cat")}
+    assert {arm: t.riemann_preset for arm, t in trainings.items()} == {
+        "riemannian": "neutral",
+        "paper": "paper",
+        "author-cat": "author-cat",
+    }
+    assert [t.noise_strength for t in trainings.values()] == [0.1, None, 0.1]
 
 
 def test_reference_images_are_real_and_distinct():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from riemann_noise_pytorch.experiments.contrast import contrast
+from riemann_noise_pytorch.experiments.contrast import contrast, noise_use
 
 
 def measurements(values: dict[str, list[float]], metric: str = "swd") -> list[dict]:
@@ -51,9 +51,9 @@ def test_no_difference_is_said_with_what_could_have_been_seen():
     assert len(of(records, "comparison")) == 3
     sentences = of(records, "verdict")[0]["sentences"]
     assert sentences[0].startswith("Of 3 comparisons over 3 seeds, 0 show a difference")
-    detectable = of(records, "comparison")[0]["smallest_detectable"]
-    assert "no difference shown between euclidean and none" in sentences[1]
-    assert f"({detectable:.3g})" in sentences[1]
+    detectable = sorted(record["smallest_detectable"] for record in of(records, "comparison"))
+    assert "no difference shown between euclidean and none, riemannian and none" in sentences[1]
+    assert f"is {detectable[0]:.2g} to {detectable[-1]:.2g}, by pair" in sentences[1]
 
 
 def test_one_seed_makes_no_claim():
@@ -66,3 +66,15 @@ def test_one_seed_makes_no_claim():
 def test_one_arm_has_nothing_to_be_compared_with():
     records = contrast(measurements({"none": [1.0, 2.0]}), ["none"], range(2))
     assert "nothing to be compared with" in of(records, "verdict")[0]["sentences"][0]
+
+
+def test_noise_that_was_turned_off_is_said_so():
+    runs = [
+        {"arm": "none", "strengths": {}, "initial_strengths": {}},
+        {"arm": "euclidean", "strengths": {"a": 0.009}, "initial_strengths": {"a": 0.1}},
+        {"arm": "riemannian", "strengths": {"a": 0.009, "b": 0.2}, "initial_strengths": {"a": 0.1, "b": 0.1}},
+    ]
+    euclidean, riemannian = noise_use(runs)
+    assert euclidean.startswith("euclidean noise: its strength went from 0.1 to between 0.009 and 0.009")
+    assert euclidean.endswith("the generators turned it off.")
+    assert riemannian.endswith("between 0.009 and 0.2 over layers and seeds.")

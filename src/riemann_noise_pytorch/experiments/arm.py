@@ -1,6 +1,5 @@
 """One arm of a comparison under one seed: train a generator, measure it, keep what a page shows of it."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -39,11 +38,13 @@ class Arm:
     """One training with its measurements.
 
     Args:
+        label: What the arm is called: a kind of noise, or a preset.
         config: The training, its noise and its seed.
         out: Folder of the whole comparison.
         budget: How much is measured.
     """
 
+    label: str
     config: TrainConfig
     out: Path
     budget: Budget
@@ -51,7 +52,7 @@ class Arm:
     @property
     def name(self) -> str:
         """The arm's name among its files, such as ``riemannian-seed0``."""
-        return f"{self.config.noise}-seed{self.config.seed}"
+        return f"{self.label}-seed{self.config.seed}"
 
     @property
     def run_dir(self) -> Path:
@@ -101,50 +102,61 @@ def run_arm(arm: Arm, report: Report) -> None:
     )  # fmt: skip
     generator = load_generator(arm.run_dir, device=accelerator.device)
     real = reference_images(images, arm.budget.images_a_side(len(images)))
-    distance, spread, untrained = _distance(arm, generator, real, report)
+    untrained = _untrained(arm)
+    distance, shown = _distance(arm, generator, untrained, real, report)
     measurements = [distance, *_path_lengths(arm, generator, report), *_conditions(arm, generator, report)]
     run = {
-        **_run_record(arm, generator),
-        "sample_std": spread,
+        **_run_record(arm),
+        **shown,
         "real_std": sample_spread(real),
-        "swd_untrained": untrained,
+        "strengths": _strengths(generator),
+        "initial_strengths": _strengths(untrained),
     }
     write_artifacts(arm.artifacts, generator, derive(arm.config.seed, "shown"))
     write_records(arm.records, [run, *measurements])
     report("done", 1, 1)
 
 
-def _run_record(arm: Arm, generator: Generator) -> Record:
+def _run_record(arm: Arm) -> Record:
     stats = RunFolder(arm.run_dir).stats()
     return {
         "record": "run",
-        "arm": arm.config.noise,
+        "arm": arm.label,
         "seed": arm.config.seed,
         "seconds": stats[-1]["elapsed_s"],
         "kimg": arm.config.kimg,
         "images_per_s": stats[-1]["images_per_s"],
         "stats": stats,
-        "strengths": {name: layer.strength().item() for name, layer in noise_layers(generator).items()},
     }
 
 
-def _distance(arm: Arm, generator: Generator, real: Tensor, report: Report) -> tuple[Record, float, float]:
-    """Measure the distance over redraws, the spread of the samples, and the distance before training."""
+def _untrained(arm: Arm) -> Generator:
+    """Build the generator as it was before training."""
+    generator = build_generator(network_config(load_config(arm.run_dir))).eval()
+    initialise(generator, derive(arm.config.seed, "generator"))
+    return generator
+
+
+def _strengths(generator: Generator) -> dict[str, float]:
+    return {name: layer.strength().item() for name, layer in noise_layers(generator).items()}
+
+
+def _distance(
+    arm: Arm, generator: Generator, untrained: Generator, real: Tensor, report: Report
+) -> tuple[Record, Record]:
+    """Measure the distance over redraws; beside it that before training, and the spread of samples."""
     seed, redraws, count = arm.config.seed, arm.budget.redraws, len(real)
     patches = RealPatches(real)
+    start = patches.distance(sample(untrained, count, derive(seed, "samples", 0))).value
     results, spreads = [], []
     for redraw in range(redraws):
         fakes = sample(generator, count, derive(seed, "samples", redraw))
         results.append(patches.distance(fakes))
         spreads.append(sample_spread(fakes))
-        report("distance", redraw + 1, redraws + 1)
-    untrained = build_generator(network_config(load_config(arm.run_dir))).eval()
-    initialise(untrained, derive(seed, "generator"))
-    start = patches.distance(sample(untrained, count, derive(seed, "samples", 0))).value
-    report("distance", redraws + 1, redraws + 1)
-    values = [result.value for result in results]
-    record = _measurement(arm, "swd", results[0].name, redraw_interval(values))
-    return record, sum(spreads) / redraws, start
+        report("distance", redraw + 1, redraws)
+    interval = redraw_interval([result.value for result in results])
+    shown = {"sample_std": sum(spreads) / redraws, "swd_untrained": start}
+    return _measurement(arm, "swd", results[0].name, interval), shown
 
 
 def _path_lengths(arm: Arm, generator: Generator, report: Report) -> Iterator[Record]:
@@ -177,7 +189,7 @@ def _conditions(arm: Arm, generator: Generator, report: Report) -> Iterator[Reco
 def _measurement(arm: Arm, key: str, name: str, interval: Interval) -> Record:
     return {
         "record": "measurement",
-        "arm": arm.config.noise,
+        "arm": arm.label,
         "seed": arm.config.seed,
         "metric": key,
         "name": name,
@@ -193,8 +205,3 @@ def _measurement(arm: Arm, key: str, name: str, interval: Interval) -> Record:
 def is_finished(arm: Arm) -> bool:
     """Whether an earlier attempt completed this arm."""
     return arm.records.is_file() and arm.artifacts.is_file()
-
-
-def work(arm: Arm) -> int:
-    """Steps of the training, the measure of how long the arm takes."""
-    return math.ceil(1000 * arm.config.kimg / arm.config.batch)

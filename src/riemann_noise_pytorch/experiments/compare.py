@@ -81,9 +81,9 @@ def compare(
     config.validate()
     folder = Path(out)
     arms = [
-        Arm(config.training(noise, seed), folder, config.budget)
+        Arm(label, config.training(label, seed), folder, config.budget)
         for seed in range(config.seeds)
-        for noise in config.noise
+        for label in config.noise
     ]
     _check_images(arms[0])
     _open_folder(folder, config, resume)
@@ -188,8 +188,8 @@ def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:
     runs = [record for record in each if record["record"] == "run"]
     measurements = [record for record in each if record["record"] == "measurement"]
     reference["untrained"] = {
-        noise: sum(run["swd_untrained"] for run in runs if run["arm"] == noise) / config.seeds
-        for noise in config.noise
+        label: sum(run["swd_untrained"] for run in runs if run["arm"] == label) / config.seeds
+        for label in config.noise
     }
     setup = {
         "record": "setup",
@@ -214,7 +214,7 @@ def _common(arms: Sequence[Arm]) -> Record:
     """The options of the trainings; where arms differ, one value for each."""
     options: Record = {}
     for field in dataclasses.fields(TrainConfig):
-        values = {arm.config.noise: getattr(arm.config, field.name) for arm in arms}
+        values = {arm.label: getattr(arm.config, field.name) for arm in arms}
         if field.name not in ("seed", "noise", "preset"):
             options[field.name] = values if len(set(values.values())) > 1 else next(iter(values.values()))
     return options | {f"measured {name}": value for name, value in dataclasses.asdict(arms[0].budget).items()}

@@ -7,6 +7,8 @@ from statistics import fmean, stdev
 from riemann_noise_pytorch.experiments.records import Record
 from riemann_noise_pytorch.statistics.paired import PairedDifference, paired_difference, verdict
 
+UNUSED = 0.1
+"""Noise whose strength ends below this share of its start, in every layer, was turned off."""
 LABELS = {
     "swd": "sliced Wasserstein distance",
     "ppl_zfull": "path length in z (full)",
@@ -94,8 +96,31 @@ def _undecided(comparisons: Sequence[Record]) -> str:
     if not comparisons:
         return ""
     label = LABELS.get(comparisons[0]["metric"], comparisons[0]["metric"])
-    pairs = ", ".join(f"{c['arm']} and {c['against']} ({c['smallest_detectable']:.3g})" for c in comparisons)
+    pairs = ", ".join(f"{c['arm']} and {c['against']}" for c in comparisons)
+    smallest = [f"{value:.2g}" for value in sorted(c["smallest_detectable"] for c in comparisons)]
+    span = smallest[0] if smallest[0] == smallest[-1] else f"{smallest[0]} to {smallest[-1]}, by pair"
     return (
-        f"{label}: no difference shown between {pairs}; in brackets the smallest difference that this run "
-        "would have detected with 80 % probability."
+        f"{label}: no difference shown between {pairs}; the smallest that this run would have detected "
+        f"with 80 % probability is {span}."
     )
+
+
+def noise_use(runs: Sequence[Record]) -> list[str]:
+    """Say what became of the noise: one sentence an arm that has some.
+
+    Args:
+        runs: Records of the trainings, with ``strengths`` at the end and ``initial_strengths``.
+    """
+    sentences = []
+    for arm in dict.fromkeys(run["arm"] for run in runs):
+        own = [run for run in runs if run["arm"] == arm and run["strengths"]]
+        if not own:
+            continue
+        start = fmean(value for run in own for value in run["initial_strengths"].values())
+        ends = [value for run in own for value in run["strengths"].values()]
+        judged = ": the generators turned it off" if max(ends) < UNUSED * start else ""
+        sentences.append(
+            f"{arm} noise: its strength went from {start:.2g} to between {min(ends):.2g} and {max(ends):.2g} "
+            f"over layers and seeds{judged}."
+        )
+    return sentences

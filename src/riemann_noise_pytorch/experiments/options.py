@@ -1,13 +1,14 @@
 """Options of a comparison. The defaults fit a run of minutes on two cores."""
 
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from riemann_noise_pytorch.errors import InputError, unknown_name
-from riemann_noise_pytorch.models.choices import NoiseKind, NoisePlace, Norm
+from riemann_noise_pytorch.models.choices import NoisePlace, Norm
 from riemann_noise_pytorch.training.config import Device, TrainConfig, resolve_config
 
 TICKS = 20
+_ROWS = {"none": "dcgan", "euclidean": "dcgan-eni", "riemannian": "dcgan-rni"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ class CompareConfig:
 
     data: str = "digits"
     """Real images: digits, photos, or the path of a folder or a ZIP of images."""
-    noise: tuple[NoiseKind, ...] = ("none", "euclidean", "riemannian")
-    """Arms of the comparison."""
+    noise: tuple[str, ...] = ("none", "euclidean", "riemannian")
+    """Arms of the comparison: none, euclidean, riemannian, or presets of Riemannian noise by name (neutral,
+    which riemannian means, paper, author-ffhq, author-cat, author-church, seed)."""
     seeds: int = 3
     """Trainings of every arm; differences between arms are tested over the seeds, from 2 on."""
     kimg: float = 24.0
@@ -65,11 +67,8 @@ class CompareConfig:
     """Weight of the R1 penalty gamma/2 mean |grad D(x)|^2 on real images; 0 turns it off."""
     ema_kimg: float = 2.0
     """Half-life of the generator's moving average in thousands of images."""
-    riemann_preset: str | None = None
-    """Preset of Riemannian noise: neutral, paper, author-ffhq, author-cat, author-church or seed.
-    None: neutral."""
-    noise_strength: float | None = 0.1
-    """Initial standard deviation of the noise. None: the kind's or the preset's own."""
+    noise_strength: float = 0.1
+    """Initial standard deviation of the noise, where it has a strength of its own (paper has not)."""
     noise_place: NoisePlace = "before"
     """Noise before or after the activation."""
     noise_lr_multiplier: float = 1.0
@@ -90,11 +89,11 @@ class CompareConfig:
         """How much is measured."""
         return Budget(self.pairs, self.images, self.redraws)
 
-    def training(self, noise: NoiseKind, seed: int) -> TrainConfig:
+    def training(self, arm: str, seed: int) -> TrainConfig:
         """Options of one training.
 
         Args:
-            noise: The arm.
+            arm: A kind of noise, or a preset of Riemannian noise.
             seed: The seed.
 
         Raises:
@@ -117,14 +116,21 @@ class CompareConfig:
         options |= {"lr_g": self.lr, "lr_d": self.lr, "r1_gamma": self.r1_gamma, "ema_kimg": self.ema_kimg}
         options |= {"d_norm": "none", "beta2": 0.99, "seed": seed, "tick_kimg": self.kimg / TICKS}
         options |= {"snapshot_ticks": TICKS // 4, "keep_snapshots": 1, "device": self.device}
-        options |= {
-            "riemann_preset": self.riemann_preset,
-            "noise_strength": self.noise_strength,
-            "noise_place": self.noise_place,
-            "noise_lr_multiplier": self.noise_lr_multiplier,
-        }
-        full = resolve_config("dcgan-rni", options)
-        return full.with_noise(noise)
+        return resolve_config(_ROWS.get(arm, "dcgan-rni"), options | self._noise_options(arm))
+
+    def _noise_options(self, arm: str) -> dict[str, Any]:
+        from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET, RIEMANN_PRESETS  # imports torch
+
+        if arm not in {*_ROWS, *RIEMANN_PRESETS}:
+            raise unknown_name("kind or preset of noise", arm, {*_ROWS, *RIEMANN_PRESETS})
+        if arm == "none":
+            return {}
+        options = {"noise_place": self.noise_place, "noise_lr_multiplier": self.noise_lr_multiplier}
+        if arm == "euclidean":
+            return options | {"noise_strength": self.noise_strength}
+        preset = DEFAULT_PRESET if arm == "riemannian" else arm
+        own = RIEMANN_PRESETS[preset].strength == "own"
+        return options | {"riemann_preset": preset, "noise_strength": self.noise_strength if own else None}
 
     def validate(self) -> None:
         """Refuse options that cannot be used, before anything is trained.
@@ -132,13 +138,8 @@ class CompareConfig:
         Raises:
             InputError: The first fault that is found, with the remedy.
         """
-        for noise in self.noise:
-            if noise not in get_args(NoiseKind):
-                raise unknown_name("kind of noise", noise, get_args(NoiseKind))
         if not self.noise or len(set(self.noise)) < len(self.noise):
-            raise InputError(
-                f"the arms are {', '.join(self.noise) or 'none given'}; give each kind of noise once"
-            )
+            raise InputError(f"the arms are {', '.join(self.noise) or 'none given'}; give each of them once")
         if self.seeds < 1:
             raise InputError(f"{self.seeds} seeds train nothing; give 1 or more, and 3 or more for a verdict")
         if self.pairs < 100:
@@ -149,5 +150,5 @@ class CompareConfig:
             raise InputError(
                 f"images is {self.images}, workers {self.workers}; give 50 images or more, and workers >= 0"
             )
-        for noise in self.noise:
-            self.training(noise, 0)
+        for arm in self.noise:
+            self.training(arm, 0)

@@ -6,6 +6,7 @@ than from a second run. A worker that is told to stop finishes its step and writ
 
 import multiprocessing
 import queue
+import signal
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -125,6 +126,7 @@ def _work(waiting: "Queue[Any]", events: "Queue[Any]", threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one decides
     while (task := waiting.get()) is not None:
         try:
             task.function(*task.arguments, partial(_tell, events, task.name))
