@@ -1,0 +1,52 @@
+"""What the training loop tells those who watch it: a progress display, an evaluation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from riemann_noise_pytorch.models.interfaces import Generator
+
+
+@dataclass(frozen=True, slots=True)
+class StepInfo:
+    """What a progress display is told after every step.
+
+    Args:
+        step: Steps done.
+        steps: Steps of the whole run.
+        images_seen: Real images seen.
+        images_per_s: Real images a second, over the current tick.
+        measures: Losses, gradient norms and the rest of the step, by name.
+    """
+
+    step: int
+    steps: int
+    images_seen: int
+    images_per_s: float
+    measures: Mapping[str, float]
+
+    @property
+    def seconds_left(self) -> float:
+        """Time left at the present speed."""
+        left = self.images_seen * (self.steps / self.step - 1)
+        return left / self.images_per_s
+
+
+@dataclass(frozen=True)
+class TickInfo:
+    """What an evaluation is told at every tick.
+
+    Args:
+        generator: The averaged generator, in evaluation mode; not to be changed.
+        images_seen: Real images seen.
+        stats: The line of ``stats.jsonl``.
+        run_dir: The run folder.
+        is_last: Whether the run ends here.
+    """
+
+    generator: Generator
+    images_seen: int
+    stats: Mapping[str, Any]
+    run_dir: Path
+    is_last: bool

@@ -1,0 +1,308 @@
+"""The training loop: from options and images to a run folder that can be resumed.
+
+A resumed run equals an uninterrupted one, bit for bit on a CPU: what a step draws depends on the seed and the
+step alone, and a snapshot holds all that a step changes.
+
+Several processes (``accelerate launch``, ``torchrun``) share every batch; losses, gradients and the wish to
+stop are averaged in one communication for each player. Networks without batch norm then train as one process
+would. Batch norm takes its statistics from each process's share, except on several GPUs, where they are
+synchronised (for the discriminator only without R1, since synchronised norms have no second derivative).
+"""
+
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from accelerate import Accelerator
+
+from riemann_noise_pytorch.data.imageset import ImageSet
+from riemann_noise_pytorch.data.sampler import batches
+from riemann_noise_pytorch.errors import InputError, Interrupted, RiemannNoiseError
+from riemann_noise_pytorch.models.interfaces import Generator
+from riemann_noise_pytorch.noise.sources import frozen, noise_layers
+from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.training.checkpoints import (
+    Snapshot,
+    newest_snapshot,
+    prune_snapshots,
+    snapshot_path,
+    write_snapshot,
+)
+from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.hooks import StepInfo, TickInfo
+from riemann_noise_pytorch.training.processes import by_process, make_accelerator, synchronise_norms
+from riemann_noise_pytorch.training.randomness import random_states, restore_random_states
+from riemann_noise_pytorch.training.run_folder import RunFolder
+from riemann_noise_pytorch.training.signals import StopRequest
+from riemann_noise_pytorch.training.state import TrainState, config_for_images
+from riemann_noise_pytorch.training.step import NoiseSource, Trainer
+
+__all__ = ["NoiseSource", "StepInfo", "TickInfo", "train"]
+
+
+def train(
+    config: TrainConfig,
+    images: ImageSet,
+    run_dir: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    on_tick: Callable[[TickInfo], None] | None = None,
+    progress: Callable[[StepInfo], None] | None = None,
+    accelerator: Accelerator | None = None,
+    noise_source: NoiseSource | None = None,
+) -> Path:
+    """Train a generator, or go on training it.
+
+    Args:
+        config: The options; what they leave open is taken from the images.
+        images: The real images, of the resolution and channels that the options ask for.
+        run_dir: The run folder, new or empty unless ``resume``.
+        resume: Go on from the newest undamaged snapshot in ``run_dir``; only a greater ``kimg`` may differ
+            from the run's options, and what does not change the result.
+        on_tick: Called at every tick, in the first process, before the snapshot.
+        progress: Called after every step, in the first process.
+        accelerator: Device, precision and processes; made from the options by default.
+        noise_source: Replaces fresh noise: from the generator, the step and the global index of the process's
+            first sample to a context within which the generator is called.
+
+    Returns:
+        The last snapshot.
+
+    Raises:
+        InputError: Options, images, folder or snapshot cannot be used, or a file cannot be written.
+        NonFiniteError: A loss or a gradient is not finite; the last snapshot is kept.
+        Interrupted: SIGTERM or SIGINT came; a snapshot was written.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from riemann_noise_pytorch.data import open_images
+        >>> config = TrainConfig(kimg=0.016, tick_kimg=0.016, batch=8, width=4)
+        >>> train(config, open_images("digits"), mkdtemp()).name
+        '00000016.safetensors'
+    """
+    config.validate()
+    accelerator = accelerator or make_accelerator(config, run_dir)
+    complete = config_for_images(config, images)
+    complete.validate(accelerator.num_processes)
+    folder = RunFolder(run_dir)
+    snapshot = None
+    if resume:
+        folder.require_same(complete)
+        snapshot = newest_snapshot(run_dir)
+        _require_same_data(snapshot, images)
+    else:
+        folder.require_new()
+    accelerator.wait_for_everyone()
+    run = _Run(complete, images, folder, accelerator, noise_source)
+    run.on_tick, run.progress = on_tick, progress
+    try:
+        with StopRequest() as stop:
+            run.open(snapshot)
+            return run.go(stop)
+    except RiemannNoiseError as error:
+        with suppress(InputError):
+            run.log(str(error))
+        raise
+    finally:
+        run.close()
+
+
+@final
+class _Run:
+    """A run under way: the trainer, the folder, the clock."""
+
+    on_tick: Callable[[TickInfo], None] | None
+    progress: Callable[[StepInfo], None] | None
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: ImageSet,
+        folder: RunFolder,
+        accelerator: Accelerator,
+        noise_source: NoiseSource | None,
+    ) -> None:
+        self.config = config
+        self.images = images
+        self.folder = folder
+        self.accelerator = accelerator
+        self.is_main = accelerator.is_main_process
+        self.state = TrainState(config, accelerator.device)
+        synchronise_norms(self.state.generator, accelerator)
+        if config.r1_gamma == 0:
+            synchronise_norms(self.state.discriminator, accelerator)
+        self.trainer = Trainer(config, self.state, accelerator, noise_source)
+        self._started_s = time.perf_counter()
+        self._step_seconds_s = 0.0
+        self._steps_timed = 0
+
+    @property
+    def images_seen(self) -> int:
+        return self.state.step * self.config.batch
+
+    def open(self, snapshot: Snapshot | None) -> None:
+        """Start the folder, or take over a snapshot and cut what lies beyond it."""
+        if snapshot is None:
+            if self.is_main:
+                self.folder.write_config(self.config)
+                self._save_samples(self.state.ema.refresh())
+            self.log(f"started with {len(self.images)} images of {self.images.name}")
+            self._save()
+        else:
+            self.state.load(snapshot.tensors, snapshot.step, str(snapshot.path))
+            mark = f"rng/{self.accelerator.process_index}/"
+            states = {n.removeprefix(mark): t for n, t in snapshot.tensors.items() if n.startswith(mark)}
+            restore_random_states(states, self.accelerator.device)
+            self.trainer.last_snapshot = snapshot.path
+            if self.is_main:
+                kept = self.folder.cut_stats(snapshot.images_seen)
+                self._started_s -= kept[-1]["elapsed_s"] if kept else 0.0
+                self.folder.write_config(self.config)
+            self.log(f"resumed from {snapshot.path.name}")
+        if self.config.tracker != "none":
+            options = {name: str(value) for name, value in asdict(self.config).items()}
+            self.accelerator.init_trackers("riemann-noise", config=options)
+
+    def go(self, stop: StopRequest) -> Path:
+        """Take the steps that are left; give the last snapshot."""
+        config, state = self.config, self.state
+        alone = self.accelerator.num_processes == 1
+        stream = batches(
+            self.images,
+            seed=config.seed,
+            start=self.images_seen,
+            batch=config.batch,
+            rank=self.accelerator.process_index,
+            world_size=self.accelerator.num_processes,
+            workers=config.workers,
+        )
+        while state.step < config.steps:
+            began_s = time.perf_counter()
+            measures, stopping = self.trainer.step(next(stream), stop.number != 0)
+            self._note(measures, time.perf_counter() - began_s)
+            stopping = stopping or (alone and stop.number != 0)
+            ends = state.step == config.steps
+            ticks, beyond = divmod(state.step, config.steps_per_tick)
+            if beyond == 0 or ends:
+                self._tick(ends)
+            if stopping or ends or (beyond == 0 and ticks % config.snapshot_ticks == 0):
+                self._save()
+            if stopping and not ends:
+                raise self._interrupted(stop.number)
+        return self.trainer.last_snapshot or self._save()
+
+    def close(self) -> None:
+        """Finish the trackers."""
+        for tracker in self.accelerator.trackers if self.is_main else ():
+            tracker.finish()
+
+    def log(self, message: str) -> None:
+        """Write a line to the run's log."""
+        if self.is_main:
+            self.folder.log(f"{self.images_seen} images: {message}")
+
+    def _note(self, measures: Mapping[str, float], seconds_s: float) -> None:
+        state = self.state
+        for name, value in measures.items():
+            if math.isfinite(value):
+                total, count = state.sums[name]
+                state.sums[name] = (total + value, count + 1)
+        self._step_seconds_s += seconds_s
+        self._steps_timed += 1
+        if self.progress and self.is_main:
+            speed = self._images_per_s()
+            self.progress(StepInfo(state.step, self.config.steps, self.images_seen, speed, measures))
+
+    def _tick(self, is_last: bool) -> None:
+        means = {name: total / count if count else None for name, (total, count) in self.state.sums.items()}
+        self.state.sums = dict.fromkeys(self.state.sums, (0.0, 0))
+        speed = self._images_per_s()
+        self._step_seconds_s, self._steps_timed = 0.0, 0
+        if not self.is_main:
+            return
+        generator = self.state.ema.refresh()
+        strengths = {
+            name: float(layer.strength()) for name, layer in noise_layers(self.state.generator).items()
+        }
+        stats = {
+            "kimg": self.images_seen / 1000,
+            "images_seen": self.images_seen,
+            **means,
+            "noise_strengths": strengths,
+            "images_per_s": round(speed, 1),
+            "elapsed_s": round(time.perf_counter() - self._started_s, 3),
+            "peak_memory_mib": _peak_memory_mib(self.accelerator.device),
+        }
+        self.folder.append_stats(stats)
+        self._save_samples(generator)
+        numbers = {name: value for name, value in stats.items() if isinstance(value, (int, float))}
+        named = {f"noise_strength/{name}": value for name, value in strengths.items()}
+        self.accelerator.log(numbers | named, step=self.images_seen)
+        if self.on_tick:
+            self.on_tick(TickInfo(generator, self.images_seen, stats, self.folder.path, is_last))
+
+    def _save_samples(self, generator: Generator) -> None:
+        seed, count = self.config.seed, self.config.sample_grid
+        stream = torch.Generator().manual_seed(derive(seed, "grid latents"))
+        z = torch.randn(count, generator.z_dim, generator=stream).to(self.accelerator.device)
+        with torch.no_grad(), frozen(generator, derive(seed, "grid noise")):
+            self.folder.save_samples(generator(z), self.images_seen)
+
+    def _save(self) -> Path:
+        states = by_process(self.accelerator, random_states(self.accelerator.device))
+        if self.is_main:
+            write_snapshot(
+                self.folder.path,
+                {**self.state.tensors(), **{f"rng/{name}": state for name, state in states.items()}},
+                config=self.config,
+                images_seen=self.images_seen,
+                step=self.state.step,
+                data=_data_record(self.images),
+            )
+            prune_snapshots(self.folder.path, self.config.keep_snapshots)
+        self.accelerator.wait_for_everyone()  # whoever goes on to read the newest snapshot must find this one
+        path = snapshot_path(self.folder.path, self.images_seen)
+        self.trainer.last_snapshot = path
+        return path
+
+    def _images_per_s(self) -> float:
+        return self._steps_timed * self.config.batch / max(self._step_seconds_s, 1e-9)
+
+    def _interrupted(self, number: int) -> Interrupted:
+        number = number or signal.SIGTERM
+        return Interrupted(
+            f"{signal.Signals(number).name} came at {self.images_seen / 1000:g} kimg; the state is in "
+            f"{self.trainer.last_snapshot}; go on with: riemann-noise train --resume {self.folder.path}",
+            number,
+        )
+
+
+def _data_record(images: ImageSet) -> dict[str, Any]:
+    return {"name": images.name, "count": len(images), "image_shape": list(images.image_shape)}
+
+
+def _require_same_data(snapshot: Snapshot, images: ImageSet) -> None:
+    if snapshot.data["count"] != len(images):
+        raise InputError(
+            f"the run saw {snapshot.data['count']} images, but there are {len(images)} now, so their order "
+            "would change; resume it with the data that it had"
+        )
+
+
+def _peak_memory_mib(device: torch.device) -> float | None:
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

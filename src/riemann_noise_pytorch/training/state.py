@@ -1,0 +1,224 @@
+"""Everything that changes as a run goes on, and its form as named tensors."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from riemann_noise_pytorch.data.imageset import ImageSet
+from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.models.interfaces import Discriminator, Generator
+from riemann_noise_pytorch.models.networks import (
+    NetworkConfig,
+    build_discriminator,
+    build_generator,
+    initialise,
+)
+from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET
+from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.training.adam import adam, generator_groups, lazy_correction
+from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.ema import MovingAverage
+from riemann_noise_pytorch.training.regularizers import R1
+
+MEASURES = (
+    *("loss_g", "loss_d", "r1", "grad_norm_g", "grad_norm_d", "grad_norm_r1"),
+    *("d_real_accuracy", "d_fake_accuracy"),
+)
+"""What is measured in a step and averaged over a tick; the penalty only at the steps that have it."""
+
+
+def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
+    """Fill in what the images and the presets decide, and refuse images that do not fit.
+
+    Args:
+        config: Options, possibly with ``resolution``, ``channels`` and ``riemann_preset`` left open.
+        images: The real images.
+
+    Raises:
+        InputError: The images are not square, or not of the size that the options ask for.
+    """
+    channels, height, width = images.image_shape
+    if height != width:
+        raise InputError(
+            f"the images are {height}x{width}, but training needs square ones; give a resolution"
+        )
+    for name, wanted, found in (
+        ("resolution", config.resolution, height),
+        ("channels", config.channels, channels),
+    ):
+        if wanted not in (None, found):
+            raise InputError(
+                f"{name} is {wanted}, but the images have {found}; open them with the same {name}"
+            )
+    preset = config.riemann_preset
+    if preset is None and config.noise == "riemannian":
+        preset = DEFAULT_PRESET
+    return dataclasses.replace(config, resolution=height, channels=channels, riemann_preset=preset)
+
+
+def network_config(config: TrainConfig) -> NetworkConfig:
+    """Give what the networks need to know of the options of a run.
+
+    Raises:
+        InputError: The options do not say the resolution or the channels yet.
+    """
+    if config.resolution is None or config.channels is None:
+        raise InputError("the options do not say the size of the images; give resolution and channels")
+    return NetworkConfig(
+        resolution=config.resolution,
+        channels=config.channels,
+        z_dim=config.z_dim,
+        width=config.width,
+        norm=config.norm,
+        d_norm=config.d_norm,
+        noise=config.noise,
+        riemann_preset=config.riemann_preset or DEFAULT_PRESET,
+        noise_strength=config.noise_strength,
+        noise_place=config.noise_place,
+    )
+
+
+@final
+class TrainState:
+    """The networks, the average, the optimisers, the step, and the sums of the current tick.
+
+    Args:
+        config: Complete options, see :func:`config_for_images`.
+        device: Where everything lives.
+
+    Attributes:
+        step: Steps done.
+        sums: By name of a measure, its sum over the current tick and the number of its values.
+    """
+
+    def __init__(self, config: TrainConfig, device: torch.device | str = "cpu") -> None:
+        shape = network_config(config)
+        with torch.random.fork_rng(devices=[]):
+            self.generator: Generator = build_generator(shape)
+            self.discriminator: Discriminator = build_discriminator(shape)
+        initialise(self.generator, derive(config.seed, "generator"))
+        initialise(self.discriminator, derive(config.seed, "discriminator"))
+        self.generator.to(device)
+        self.discriminator.to(device)
+        self.ema = MovingAverage(
+            self.generator,
+            config.ema_kimg,
+            config.ema_rampup,
+            config.ema_norm_statistics,
+            config.ema_recalibration_images,
+            config.seed,
+        )
+        betas = (config.beta1, config.beta2)
+        lr_d, betas_d = config.lr_d, betas
+        if config.adam_lazy_correction and R1(config.r1_gamma, config.r1_interval).is_lazy:
+            lr_d, betas_d = lazy_correction(lr_d, betas, config.r1_interval)
+        groups = generator_groups(self.generator, config.lr_g, config.noise_lr_multiplier)
+        self.optimizer_g = adam(groups, config.lr_g, betas)
+        self.optimizer_d = adam(self.discriminator.parameters(), lr_d, betas_d)
+        self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=config.precision == "fp16")
+        self.step = 0
+        self.sums = dict.fromkeys(MEASURES, (0.0, 0))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give the state as named tensors on the CPU, contiguous and with memory of their own.
+
+        The step is not among them, nor are the random states.
+        """
+        named = {
+            **_prefixed("generator", self.generator.state_dict()),
+            **_prefixed("discriminator", self.discriminator.state_dict()),
+            **_prefixed("ema", self.ema.refresh().state_dict()),
+            **_prefixed("adam_g", _optimizer_tensors(self.optimizer_g, self.generator)),
+            **_prefixed("adam_d", _optimizer_tensors(self.optimizer_d, self.discriminator)),
+            "tick/sums": torch.tensor([*self.sums.values()], dtype=torch.float64),
+        }
+        if self.scaler.is_enabled():
+            scaler = self.scaler.state_dict()
+            named["scaler"] = torch.tensor([scaler["scale"], scaler["_growth_tracker"]], dtype=torch.float64)
+        copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in named.items()}
+        return {name: tensor.contiguous() for name, tensor in copies.items()}
+
+    def load(self, tensors: Mapping[str, Tensor], step: int, source: str) -> None:
+        """Take over a state.
+
+        Args:
+            tensors: As :meth:`tensors` gave them.
+            step: Steps done.
+            source: Where they come from, for messages.
+
+        Raises:
+            InputError: They are of another architecture.
+        """
+        load_weights(self.generator, tensors, "generator", source)
+        load_weights(self.discriminator, tensors, "discriminator", source)
+        load_weights(self.ema.module, tensors, "ema", source)
+        _load_optimizer(self.optimizer_g, self.generator, _part(tensors, "adam_g"))
+        _load_optimizer(self.optimizer_d, self.discriminator, _part(tensors, "adam_d"))
+        if self.scaler.is_enabled() and "scaler" in tensors:
+            scale, growth = tensors["scaler"].tolist()
+            self.scaler.load_state_dict(
+                {**self.scaler.state_dict(), "scale": scale, "_growth_tracker": int(growth)}
+            )
+        sums = tensors["tick/sums"].tolist()
+        self.sums = {name: (total, int(count)) for name, (total, count) in zip(MEASURES, sums, strict=True)}
+        self.step = step
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], part: str, source: str) -> None:
+    """Copy one part of a snapshot's tensors into a network, all or nothing.
+
+    Args:
+        module: The network.
+        tensors: All tensors of the snapshot.
+        part: ``generator``, ``discriminator`` or ``ema``.
+        source: The snapshot's name, for messages.
+
+    Raises:
+        InputError: Names or shapes differ; the message tells which.
+    """
+    found, expected = _part(tensors, part), module.state_dict()
+    differences = [f"{name} is missing" for name in expected if name not in found]
+    differences += [f"{name} is not wanted" for name in found if name not in expected]
+    differences += [
+        f"{name} is {tuple(found[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected
+        if name in found and found[name].shape != expected[name].shape
+    ]
+    if differences:
+        more = f" and {len(differences) - 4} more" if len(differences) > 4 else ""
+        raise InputError(
+            f"{source} holds another architecture ({part}: {', '.join(differences[:4])}{more}); "
+            "build the network with the snapshot's own options"
+        )
+    module.load_state_dict(found)
+
+
+def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}/"
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Tensor]:
+    return {
+        f"{name}/{key}": value
+        for name, parameter in module.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _load_optimizer(
+    optimizer: torch.optim.Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]
+) -> None:
+    optimizer.state.clear()
+    for name, parameter in module.named_parameters():
+        for key, value in _part(tensors, name).items():
+            like = parameter if value.shape == parameter.shape else value
+            own = torch.empty_like(like, dtype=value.dtype, device=parameter.device)
+            optimizer.state[parameter][key] = own.copy_(value)

@@ -1,0 +1,241 @@
+"""One training step: the discriminator's update, its penalty, the generator's update, the average.
+
+The images that the generator makes serve both players, as in the original DCGAN code. Everything random is
+drawn from the seed and the step: latents for the batch of all processes, noise for each process.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import final
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from riemann_noise_pytorch.data.imageset import to_float
+from riemann_noise_pytorch.errors import NonFiniteError
+from riemann_noise_pytorch.models.interfaces import Generator
+from riemann_noise_pytorch.noise.sources import Fresh, noise_layers
+from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.losses import LOGISTIC, GanLoss
+from riemann_noise_pytorch.training.processes import average
+from riemann_noise_pytorch.training.regularizers import R1
+from riemann_noise_pytorch.training.state import TrainState
+
+NoiseSource = Callable[[Generator, int, int], AbstractContextManager[None]]
+"""From a generator, the step and the global index of this process's first sample to a source of its noise."""
+
+TERMS = {
+    "loss_d": "loss_d",
+    "grad_norm_d": "gradient of D",
+    "r1": "r1",
+    "grad_norm_r1": "gradient of r1",
+    "loss_g": "loss_g",
+    "grad_norm_g": "gradient of G",
+}
+MOST_OVERFLOWS = 25
+"""A loss scaler halves its 65536 at every overflow: after so many in a row, the gradients are at fault."""
+
+
+@final
+class Watch:
+    """Collects the measures of a step, and stops the run where one is not finite.
+
+    Args:
+        overflow_is_error: Whether infinite gradients are errors, which under a loss scaler they are not.
+    """
+
+    def __init__(self, overflow_is_error: bool = True) -> None:
+        self.values: dict[str, float] = {}
+        self._unread: dict[str, Tensor] = {}
+        self._overflow_is_error = overflow_is_error
+
+    def add(self, measures: Mapping[str, Tensor]) -> None:
+        """Note measures, without reading them from the device."""
+        self._unread |= measures
+
+    def settle(self, step: int, last_snapshot: Path | None) -> None:
+        """Read what was noted, in one transfer.
+
+        Raises:
+            NonFiniteError: A loss, a penalty or a gradient is not finite.
+        """
+        if not self._unread:
+            return
+        read = torch.stack([tensor.detach().float() for tensor in self._unread.values()]).tolist()
+        values = dict(zip(self._unread, read, strict=True))
+        self._unread = {}
+        self.values |= values
+        for name, value in values.items():
+            excused = name.startswith("grad_norm") and not self._overflow_is_error
+            if name in TERMS and not math.isfinite(value) and not excused:
+                kept = (
+                    f"the last good snapshot is {last_snapshot}" if last_snapshot else "no snapshot was lost"
+                )
+                raise NonFiniteError(
+                    f"{TERMS[name]} is {value} at step {step}; {kept}; lower lr_g and lr_d, or raise r1_gamma"
+                )
+
+
+@final
+class Trainer:
+    """Takes training steps.
+
+    Args:
+        config: Complete options.
+        state: What the steps change.
+        accelerator: Device, precision and processes.
+        noise_source: Replaces fresh noise, which is drawn per step and process.
+        loss: The losses of both players.
+
+    Attributes:
+        last_snapshot: The newest snapshot, for messages.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        state: TrainState,
+        accelerator: Accelerator,
+        noise_source: NoiseSource | None = None,
+        loss: GanLoss = LOGISTIC,
+    ) -> None:
+        self.config = config
+        self.state = state
+        self.accelerator = accelerator
+        self.loss = loss
+        self.r1 = R1(config.r1_gamma, config.r1_interval)
+        self.last_snapshot: Path | None = None
+        self._noise_source = noise_source or self._reseeded
+        self._half = nullcontext if config.precision == "no" else accelerator.autocast
+        self._share = config.batch // accelerator.num_processes
+        self._first_sample = self._share * accelerator.process_index
+        self._latents = torch.Generator()
+        self._noise = torch.Generator(accelerator.device)
+        for layer in noise_layers(state.generator).values():
+            layer.source = Fresh(self._noise)
+        self._of_g = list(state.generator.parameters())
+        self._of_d = list(state.discriminator.parameters())
+        self._overflows = 0
+        self._reads_are_free = accelerator.device.type == "cpu"
+
+    def step(self, pixels: Tensor, stop: bool = False) -> tuple[dict[str, float], bool]:
+        """Take one step.
+
+        Args:
+            pixels: This process's share of the real images, uint8 (N, C, H, W).
+            stop: Whether this process wants to stop.
+
+        Returns:
+            The measures of the step, means over all processes, and whether any process wants to stop.
+
+        Raises:
+            NonFiniteError: A loss, the penalty or a gradient is not finite. On CPUs this is found before the
+                optimiser uses it, on GPUs before the last optimiser of the step.
+        """
+        state, step = self.state, self.state.step
+        watch = Watch(not state.scaler.is_enabled() or self._overflows >= MOST_OVERFLOWS)
+        real = to_float(self._to_device(pixels).contiguous(memory_format=torch.channels_last))
+        with self._noise_source(state.generator, step, self._first_sample), self._half():
+            fake = state.generator(self._to_device(self._draw_latents()))
+        _require_gradients(self._of_d, True)
+        self._discriminator_phase(real, fake.detach(), watch)
+        if self.r1.is_lazy and self.r1.is_due(step):
+            _forget_gradients(self._of_d)
+            self._penalise(real, watch)
+            self._settle(watch)
+            state.optimizer_d.step()
+        _require_gradients(self._of_d, False)
+        self._generator_phase(fake, stop, watch)
+        state.ema.update(self.config.batch, step * self.config.batch)
+        state.step += 1
+        stopping = watch.values.pop("stop", float(stop)) > 0
+        overflow = not all(map(math.isfinite, watch.values.values()))
+        self._overflows = self._overflows + 1 if overflow else 0
+        return watch.values, stopping
+
+    def _discriminator_phase(self, real: Tensor, fake: Tensor, watch: Watch) -> None:
+        state = self.state
+        with self._half():
+            fake_logits = state.discriminator(fake).float()
+            real_logits = state.discriminator(real).float()
+        loss = self.loss.of_discriminator(real_logits, fake_logits)
+        _forget_gradients(self._of_d)
+        torch.autograd.backward(state.scaler.scale(loss))
+        measures = {
+            "loss_d": loss.detach(),
+            "d_real_accuracy": (real_logits.detach() > 0).float().mean(),
+            "d_fake_accuracy": (fake_logits.detach() < 0).float().mean(),
+        }
+        watch.add(average(self.accelerator, self._of_d, measures))
+        state.scaler.unscale_(state.optimizer_d)
+        watch.add({"grad_norm_d": _gradient_norm(self._of_d)})
+        if not self.r1.is_lazy and self.r1.is_due(state.step):
+            self._penalise(real, watch)
+        self._settle(watch)
+        state.scaler.step(state.optimizer_d)
+
+    def _penalise(self, real: Tensor, watch: Watch) -> None:
+        """Add the gradient of R1, times its interval, in float32 and without a loss scaler."""
+        penalty = self.r1(self.state.discriminator, real)
+        torch.autograd.backward(penalty * self.r1.interval)
+        # gradients that were averaged before are the same everywhere: averaging the sum leaves them alone
+        watch.add(average(self.accelerator, self._of_d, {"r1": penalty.detach()}))
+        watch.add({"grad_norm_r1": _gradient_norm(self._of_d)})
+
+    def _generator_phase(self, fake: Tensor, stop: bool, watch: Watch) -> None:
+        state = self.state
+        with self._half():
+            logits = state.discriminator(fake).float()
+        loss = self.loss.of_generator(logits).mean()
+        _forget_gradients(self._of_g)
+        torch.autograd.backward(state.scaler.scale(loss))
+        measures = {"loss_g": loss.detach()}
+        if self.accelerator.num_processes > 1:
+            measures["stop"] = torch.tensor(float(stop), device=loss.device)
+        watch.add(average(self.accelerator, self._of_g, measures))
+        state.scaler.unscale_(state.optimizer_g)
+        watch.add({"grad_norm_g": _gradient_norm(self._of_g)})
+        watch.settle(state.step, self.last_snapshot)
+        state.scaler.step(state.optimizer_g)
+        state.scaler.update()
+
+    def _settle(self, watch: Watch) -> None:
+        if self._reads_are_free:
+            watch.settle(self.state.step, self.last_snapshot)
+
+    def _draw_latents(self) -> Tensor:
+        config = self.config
+        self._latents.manual_seed(derive(config.seed, "latents", self.state.step))
+        latents = torch.randn(config.batch, config.z_dim, generator=self._latents)
+        return latents[self._first_sample : self._first_sample + self._share]
+
+    def _reseeded(self, generator: Generator, step: int, first_sample: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        self._noise.manual_seed(derive(self.config.seed, "noise", step, self.accelerator.process_index))
+        return nullcontext()
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        if self.accelerator.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return tensor.to(self.accelerator.device, non_blocking=True)
+
+
+def _require_gradients(parameters: list[nn.Parameter], wanted: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad = wanted
+
+
+def _forget_gradients(parameters: list[nn.Parameter]) -> None:
+    for parameter in parameters:
+        parameter.grad = None
+
+
+def _gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if gradients[0].is_cuda:
+        return nn.utils.get_total_norm(gradients)
+    norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+    return norm

@@ -1,0 +1,33 @@
+"""Penalties, averages and optimisers written out number by number."""
+
+import torch
+
+
+def r1(discriminator, real, gamma):
+    """gamma/2 times the mean squared norm of each sample's gradient, by the whole Jacobian of all logits."""
+    jacobian = torch.autograd.functional.jacobian(discriminator, real, create_graph=True)
+    total = 0.0
+    for i in range(len(real)):
+        for value in jacobian[i, i].reshape(-1):
+            total = total + value * value
+    return gamma / 2 * total / len(real)
+
+
+def logistic(logits_real, logits_fake):
+    """The discriminator's loss and the generator's, from probabilities."""
+    n, m = len(logits_real), len(logits_fake)
+    real = [1 / (1 + torch.exp(-v)) for v in logits_real]
+    fake = [1 / (1 + torch.exp(-v)) for v in logits_fake]
+    of_d = -sum(torch.log(p) for p in real) / n - sum(torch.log(1 - p) for p in fake) / m
+    of_g = -sum(torch.log(p) for p in fake) / m
+    return of_d, of_g
+
+
+def adam(gradients, start, lr, beta1, beta2, eps=1e-8):
+    """A scalar's path under Adam."""
+    x, m, v = start, 0.0, 0.0
+    for t, g in enumerate(gradients, 1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        x -= lr * (m / (1 - beta1**t)) / ((v / (1 - beta2**t)) ** 0.5 + eps)
+    return x

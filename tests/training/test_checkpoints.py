@@ -1,0 +1,221 @@
+import json
+import os
+import resource
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.noise.sources import frozen
+from riemann_noise_pytorch.training import checkpoints
+from riemann_noise_pytorch.training.checkpoints import (
+    DamagedSnapshot,
+    list_snapshots,
+    load_generator,
+    load_snapshot,
+    newest_snapshot,
+    prune_snapshots,
+    write_snapshot,
+)
+from riemann_noise_pytorch.training.state import TrainState, config_for_images, load_weights
+from tests.training.runs import blobs, small
+
+DATA = {"name": "blobs", "count": 256, "image_shape": [1, 16, 16]}
+
+
+@pytest.fixture
+def state():
+    return TrainState(config_for_images(small(noise="riemannian", riemann_preset="seed"), blobs()))
+
+
+@pytest.fixture
+def snapshot(tmp_path, state):
+    return save(tmp_path, state)
+
+
+def save(run_dir, state, images_seen=24, config=None):
+    config = config or config_for_images(small(noise="riemannian", riemann_preset="seed"), blobs())
+    return write_snapshot(run_dir, state.tensors(), config=config, images_seen=images_seen, step=3, data=DATA)
+
+
+def rewritten(path, **changes):
+    """Change fields of a snapshot's metadata, leaving its tensors."""
+    with safe_open(path, "pt") as stream:
+        content = json.loads(stream.metadata()[checkpoints._KEY])
+    save_file(load_file(path), path, {checkpoints._KEY: json.dumps(content | changes)})
+
+
+def test_a_snapshot_gives_back_exactly_what_was_written(snapshot, state):
+    read = load_snapshot(snapshot)
+    written = state.tensors()
+    assert read.tensors.keys() == written.keys()
+    assert all(torch.equal(read.tensors[name], written[name]) for name in written)
+    assert (read.images_seen, read.step, read.data) == (24, 3, DATA)
+    assert read.versions["torch"] == str(torch.__version__)
+    assert read.config == config_for_images(small(noise="riemannian", riemann_preset="seed"), blobs())
+
+
+def test_the_generator_of_a_snapshot_makes_the_same_images(snapshot, state):
+    z = torch.randn(3, 100)
+    state.generator.eval()
+    for which, module in (("ema", state.ema.refresh()), ("raw", state.generator)):
+        for place in (snapshot, snapshot.parent.parent):
+            loaded = load_generator(place, which=which)
+            assert not loaded.training
+            with frozen(loaded), frozen(module):
+                assert torch.equal(loaded(z), module(z))
+
+
+def test_nothing_is_ever_unpickled(snapshot, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise AssertionError("a pickle was opened")
+
+    monkeypatch.setattr("pickle.load", refuse)
+    monkeypatch.setattr("pickle.Unpickler", refuse)
+    monkeypatch.setattr(torch, "load", refuse)
+    load_generator(snapshot)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_damaged(snapshot, share):
+    content = snapshot.read_bytes()
+    snapshot.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DamagedSnapshot, match="is damaged"):
+        load_snapshot(snapshot)
+
+
+@pytest.mark.parametrize("place", [0.5, 0.9, 0.9999])
+def test_one_changed_byte_is_noticed(snapshot, place):
+    content = bytearray(snapshot.read_bytes())
+    content[int(place * len(content))] ^= 0x40
+    snapshot.write_bytes(content)
+    with pytest.raises(DamagedSnapshot, match="checksum does not fit"):
+        load_snapshot(snapshot)
+
+
+def test_a_file_that_is_no_safetensors_file_is_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"weights": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match="damaged or no snapshot"):
+        load_snapshot(path)
+
+
+def test_a_safetensors_file_of_another_program_is_refused(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    for metadata in (None, {"format": "pt"}):
+        save_file({"weight": torch.zeros(2)}, path, metadata)
+        with pytest.raises(InputError, match="of another program") as caught:
+            load_snapshot(path)
+        assert not isinstance(caught.value, DamagedSnapshot)
+
+
+def test_a_newer_format_asks_for_an_upgrade(snapshot):
+    rewritten(snapshot, format_version=99)
+    with pytest.raises(InputError, match=r"format 99, but this version reads up to 1; upgrade"):
+        load_snapshot(snapshot)
+
+
+def test_options_of_a_newer_version_ask_for_an_upgrade(snapshot):
+    with safe_open(snapshot, "pt") as stream:
+        config = json.loads(stream.metadata()[checkpoints._KEY])["config"]
+    rewritten(snapshot, config=config | {"warp": 9})
+    with pytest.raises(InputError, match=r"options unknown here \(warp\); upgrade"):
+        load_snapshot(snapshot)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"there is no snapshot .*gone\.safetensors"):
+        load_generator(tmp_path / "gone.safetensors")
+
+
+def test_a_folder_without_snapshots_is_no_run(tmp_path):
+    with pytest.raises(InputError, match="holds no snapshots"):
+        load_generator(tmp_path)
+
+
+def test_another_architecture_is_told_by_its_tensors(snapshot):
+    other = TrainState(config_for_images(small(width=4, noise="euclidean"), blobs())).generator
+    tensors = load_snapshot(snapshot).tensors
+    before = {name: tensor.clone() for name, tensor in other.state_dict().items()}
+    with pytest.raises(InputError, match=r"another architecture.*stage4\.noise\.a is missing") as caught:
+        load_weights(other, tensors, "generator", "x.safetensors")
+    assert "more" in str(caught.value)
+    assert all(torch.equal(before[name], tensor) for name, tensor in other.state_dict().items())
+    plain = TrainState(config_for_images(small(width=4), blobs())).discriminator
+    with pytest.raises(
+        InputError, match=r"from_image\.conv\.weight is \(8, 1, 4, 4\) instead of \(4, 1, 4, 4\)"
+    ):
+        load_weights(plain, tensors, "discriminator", "x.safetensors")
+
+
+def test_options_that_contradict_the_tensors_are_noticed(snapshot):
+    with safe_open(snapshot, "pt") as stream:
+        config = json.loads(stream.metadata()[checkpoints._KEY])["config"]
+    rewritten(snapshot, config=config | {"width": 4})
+    with pytest.raises(
+        InputError, match=r"stage4\.conv\.weight is \(100, 16, 4, 4\) instead of \(100, 8, 4, 4\)"
+    ):
+        load_generator(snapshot)
+
+
+def test_unknown_weights_are_met_with_the_nearest(snapshot):
+    with pytest.raises(InputError, match="unknown kind of weights 'emma'; did you mean 'ema'"):
+        load_generator(snapshot, which="emma")
+
+
+def test_the_newest_undamaged_snapshot_is_found_by_number(tmp_path, state):
+    for images_seen in (99_999_992, 100_000_000, 8):
+        save(tmp_path, state, images_seen)
+    assert newest_snapshot(tmp_path).images_seen == 100_000_000
+    newest = list_snapshots(tmp_path)[-1]
+    newest.write_bytes(newest.read_bytes()[:-8])
+    assert newest_snapshot(tmp_path).images_seen == 99_999_992
+    for path in list_snapshots(tmp_path):
+        path.write_bytes(b"")
+    with pytest.raises(DamagedSnapshot, match="100000000"):
+        newest_snapshot(tmp_path)
+
+
+def test_a_newest_snapshot_of_a_newer_format_is_not_passed_over(tmp_path, state):
+    save(tmp_path, state, 8)
+    rewritten(save(tmp_path, state, 16), format_version=2)
+    with pytest.raises(InputError, match="upgrade"):
+        newest_snapshot(tmp_path)
+
+
+def test_pruning_keeps_the_newest(tmp_path, state):
+    for images_seen in (0, 8, 16, 24):
+        save(tmp_path, state, images_seen)
+    prune_snapshots(tmp_path, 0)
+    assert len(list_snapshots(tmp_path)) == 4
+    prune_snapshots(tmp_path, 2)
+    assert [path.name for path in list_snapshots(tmp_path)] == [
+        "00000016.safetensors",
+        "00000024.safetensors",
+    ]
+
+
+def test_a_full_disk_leaves_the_old_snapshot_and_no_rubbish(snapshot, state, monkeypatch):
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    before = snapshot.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left on device; free space"):
+        save(snapshot.parent.parent, state)
+    assert snapshot.read_bytes() == before
+    assert [*snapshot.parent.iterdir()] == [snapshot]
+
+
+def test_a_write_that_the_system_cuts_short_is_told_in_one_line(snapshot, state):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(InputError, match=r"cannot write .*snapshots") as caught:
+            save(snapshot.parent.parent, state, images_seen=32)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert [*snapshot.parent.iterdir()] == [snapshot]

@@ -1,0 +1,141 @@
+"""Two processes with half the batch each train as one process does with the whole."""
+
+import json
+import os
+import signal
+import socket
+
+import pytest
+import torch
+
+from riemann_noise_pytorch.errors import InputError, Interrupted
+from riemann_noise_pytorch.noise.sources import NoiseLayer, frozen
+from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_snapshot
+from riemann_noise_pytorch.training.loop import train
+from tests.training.runs import blobs, equal, in_processes, small, weights
+
+STEPS = 20
+ARMS = [(noise, norm) for norm in ("none", "instance") for noise in ("none", "euclidean", "riemannian")]
+
+
+def options(noise, norm, **others):
+    strength = {} if noise == "none" else {"noise_strength": 0.3}
+    return small(
+        STEPS, noise=noise, norm=norm, d_norm=norm, r1_gamma=1.0, r1_interval=4, **strength, **others
+    )
+
+
+def by_sample(generator, step, first_sample):
+    """Noise that depends on the global index of a sample, not on the process that holds it."""
+    return frozen(generator, derive(0, "test noise", step), first_sample=first_sample)
+
+
+def losses(config, run_dir):
+    seen = []
+    train(config, blobs(), run_dir, progress=lambda info: seen.append(info.measures), noise_source=by_sample)
+    return seen
+
+
+def join(rank, port):
+    """Become one of two processes."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
+    torch.set_num_threads(1)
+
+
+def everything(rank, port, folder):
+    """Do in two processes all that the tests below look at."""
+    join(rank, port)
+    for noise, norm in ARMS:
+        seen = losses(options(noise, norm), folder / f"{noise}-{norm}")
+        if rank == 0:
+            (folder / f"{noise}-{norm}.json").write_text(json.dumps(seen))
+    draw_noise(rank, folder)
+    stop_one(rank, folder)
+    with pytest.raises(InputError, match="a batch of 9 cannot be shared by 2 processes"):
+        train(small(batch=9), blobs(), folder / "odd")
+    train(small(3), blobs(), folder / "batch-norm")
+    torch.distributed.destroy_process_group()
+
+
+def draw_noise(rank, folder):
+    """Write down the first noise of each process."""
+    seen = []
+    draw = NoiseLayer.draw
+
+    def remember(layer, mu):
+        epsilon = draw(layer, mu)
+        if layer.training:
+            seen.append(epsilon.flatten().tolist()[:8])
+        return epsilon
+
+    NoiseLayer.draw = remember
+    train(small(3, noise="euclidean", noise_strength=1.0), blobs(), folder / "fresh")
+    NoiseLayer.draw = draw
+    (folder / f"noise-{rank}.json").write_text(json.dumps(seen[0]))
+
+
+def stop_one(rank, folder):
+    """Interrupt the second process alone; both must stop, and go on together."""
+
+    def source(generator, step, first_sample):
+        if step == 5 and rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return by_sample(generator, step, first_sample)
+
+    config = options("riemannian", "none")
+    with pytest.raises(Interrupted, match=r"SIGTERM came at 0.056 kimg"):
+        train(config, blobs(), folder / "stopped", noise_source=source)
+    train(config, blobs(), folder / "stopped", resume=True, noise_source=by_sample)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert in_processes([(everything, rank, port, folder) for rank in range(2)]) == [0, 0]
+    return folder
+
+
+@pytest.mark.parametrize(("noise", "norm"), ARMS)
+def test_two_processes_train_to_the_losses_of_one(folder, tmp_path, noise, norm):
+    alone = losses(options(noise, norm), tmp_path / "run")
+    together = json.loads((folder / f"{noise}-{norm}.json").read_text())
+    assert len(alone) == len(together) == STEPS
+    for one, two in zip(alone, together, strict=True):
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            assert two[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_fresh_noise_differs_between_processes(folder):
+    first, second = (json.loads((folder / f"noise-{rank}.json").read_text()) for rank in range(2))
+    assert len(first) == 8
+    assert not set(first) & set(second)
+
+
+def test_a_signal_to_one_process_stops_all_at_the_same_step_and_they_resume_exactly(folder):
+    whole = load_snapshot(list_snapshots(folder / "riemannian-none")[-1])
+    resumed = load_snapshot(list_snapshots(folder / "stopped")[-1])
+    assert [path.stem for path in list_snapshots(folder / "stopped")].count("00000056") == 1
+    assert equal(weights(resumed), weights(whole))
+
+
+def test_random_states_of_every_process_are_in_the_snapshot(folder):
+    tensors = load_snapshot(list_snapshots(folder / "stopped")[-1]).tensors
+    assert {name.split("/")[1] for name in tensors if name.startswith("rng/")} == {"0", "1"}
+
+
+def test_only_the_first_process_writes(folder):
+    lines = (folder / "batch-norm" / "stats.jsonl").read_text().splitlines()
+    assert [json.loads(line)["images_seen"] for line in lines] == [24]

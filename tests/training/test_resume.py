@@ -1,0 +1,191 @@
+"""A run that was cut off and resumed equals one left alone, bit for bit."""
+
+import json
+import os
+import random
+import signal
+import threading
+
+import numpy as np
+import pytest
+import torch
+import torch._dynamo
+
+from riemann_noise_pytorch.data.imageset import TensorImages
+from riemann_noise_pytorch.errors import InputError, Interrupted
+from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_snapshot
+from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.randomness import random_states, restore_random_states
+from riemann_noise_pytorch.training.run_folder import load_config
+from tests.training.runs import blobs, equal, in_processes, small, weights
+from tests.training.test_loop import stats_of
+
+OPTIONS = {
+    "noise": "riemannian",
+    "noise_strength": 0.1,
+    "r1_gamma": 1.0,
+    "r1_interval": 4,
+    "ema_rampup": 0.05,
+}
+LONG = 60
+
+
+def train_until_killed(run_dir, seconds):
+    """Train in this process, which a timer kills so many seconds after the first step."""
+
+    def progress(info):
+        if info.step == 1:
+            threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+    torch.set_num_threads(1)
+    train(small(LONG, **OPTIONS), blobs(), run_dir, progress=progress)
+
+
+def resume(run_dir):
+    torch.set_num_threads(1)
+    train(small(LONG, **OPTIONS), blobs(), run_dir, resume=True)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    seconds = []
+
+    def progress(info):
+        seconds.append(info.images_seen / info.images_per_s)
+
+    train(small(LONG, **OPTIONS), blobs(), run_dir, progress=progress)
+    line = json.loads((run_dir / "stats.jsonl").read_text().splitlines()[-1])
+    return run_dir, line["elapsed_s"]
+
+
+def check_killed_run(uninterrupted, run_dir, moment):
+    whole, elapsed_s = uninterrupted
+    (code,) = in_processes([(train_until_killed, run_dir, moment * elapsed_s)])
+    assert code in (-signal.SIGKILL, 0)
+    reached = int(list_snapshots(run_dir)[-1].stem)
+    assert in_processes([(resume, run_dir)]) == [0]
+    last = load_snapshot(list_snapshots(run_dir)[-1])
+    assert last.images_seen == 8 * LONG
+    assert equal(weights(last), weights(load_snapshot(list_snapshots(whole)[-1])))
+    assert stats_of(run_dir) == stats_of(whole)
+    return code == -signal.SIGKILL and reached < 8 * LONG
+
+
+@pytest.mark.parametrize("attempt", range(2))
+def test_a_run_killed_at_a_random_moment_ends_with_the_same_weights(uninterrupted, tmp_path, attempt):
+    moment = random.SystemRandom().uniform(0.1, 0.6)
+    assert check_killed_run(uninterrupted, tmp_path / "run", moment), f"not killed in time at {moment}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(10))
+def test_a_run_killed_at_any_of_ten_random_moments_ends_with_the_same_weights(
+    uninterrupted, tmp_path, attempt
+):
+    check_killed_run(uninterrupted, tmp_path / "run", random.SystemRandom().uniform(0.0, 1.2))
+
+
+def interrupted_after(step, config, images, run_dir):
+    def progress(info):
+        if info.step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train(config, images, run_dir, progress=progress)
+
+
+@pytest.mark.parametrize("step", [1, 4, 11])
+def test_a_run_interrupted_within_a_tick_goes_on_as_if_nothing_had_been(tmp_path, step):
+    config = small(**OPTIONS)
+    whole = train(config, blobs(), tmp_path / "whole")
+    interrupted_after(step, config, blobs(), tmp_path / "cut")
+    last = train(config, blobs(), tmp_path / "cut", resume=True)
+    assert equal(load_snapshot(last).tensors, load_snapshot(whole).tensors)
+    assert stats_of(tmp_path / "cut") == stats_of(tmp_path / "whole")
+
+
+def test_a_longer_kimg_extends_a_finished_run(tmp_path):
+    train(small(6, **OPTIONS), blobs(), tmp_path / "run")
+    last = train(small(12, **OPTIONS), blobs(), tmp_path / "run", resume=True)
+    whole = train(small(12, **OPTIONS), blobs(), tmp_path / "whole")
+    assert equal(weights(load_snapshot(last)), weights(load_snapshot(whole)))
+    assert load_config(tmp_path / "run").kimg == 0.096
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path):
+    last = train(small(3), blobs(), tmp_path / "run")
+    before = last.read_bytes()
+    assert train(small(3), blobs(), tmp_path / "run", resume=True) == last
+    assert last.read_bytes() == before
+
+
+def test_other_options_are_refused_by_name(tmp_path):
+    train(small(6), blobs(), tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    for changes, message in [
+        ({"lr_g": 1e-3, "width": 16}, r"width \(8 before, 16 now\), lr_g \(0.0002 before, 0.001 now\)"),
+        ({"noise": "euclidean"}, r"noise \(none before, euclidean now\)"),
+        ({"kimg": 0.04}, r"kimg \(0.048 before, 0.04 now\)"),
+        ({"seed": 1}, r"seed \(0 before, 1 now\)"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            train(small(**{"steps": 6, **changes}), blobs(), tmp_path / "run", resume=True)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+
+def test_what_does_not_change_the_result_may_change(tmp_path):
+    train(small(3), blobs(), tmp_path / "run")
+    train(small(6, workers=1, keep_snapshots=1), blobs(), tmp_path / "run", resume=True)
+    assert len(list_snapshots(tmp_path / "run")) == 1
+
+
+def test_other_data_is_refused(tmp_path):
+    train(small(3), blobs(), tmp_path / "run")
+    fewer = TensorImages(blobs().pixels[:100])
+    with pytest.raises(InputError, match="the run saw 256 images, but there are 100 now"):
+        train(small(6), fewer, tmp_path / "run", resume=True)
+
+
+def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path):
+    with pytest.raises(InputError, match="is no run folder"):
+        train(small(), blobs(), tmp_path / "nowhere", resume=True)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_damaged_newest_snapshot_is_passed_over(tmp_path):
+    whole = load_snapshot(train(small(6), blobs(), tmp_path / "run"))
+    newest = list_snapshots(tmp_path / "run")[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    last = train(small(6), blobs(), tmp_path / "run", resume=True)
+    assert equal(load_snapshot(last).tensors, whole.tensors)
+    assert "resumed from 00000024" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_every_global_random_state_is_saved_and_restored():
+    def draw():
+        return [
+            torch.rand(()).item(),
+            random.random(),
+            random.gauss(0, 1),
+            np.random.rand(),  # noqa: NPY002
+            np.random.randn(),  # noqa: NPY002
+        ]
+
+    random.gauss(0, 1)
+    np.random.randn()  # noqa: NPY002
+    device = torch.device("cpu")
+    states = random_states(device)
+    assert {tensor.dtype for tensor in states.values()} == {torch.uint8}
+    first = draw()
+    restore_random_states(states, device)
+    assert draw() == first
+
+
+def test_a_resumed_run_restores_the_global_random_states(tmp_path):
+    torch.manual_seed(7)
+    train(small(3), blobs(), tmp_path / "run")
+    expected = torch.rand(())
+    torch.manual_seed(8)
+    train(small(3), blobs(), tmp_path / "run", resume=True)
+    assert torch.equal(torch.rand(()), expected)
