@@ -1,0 +1,80 @@
+"""How far a training has come: a bar on a terminal, a line a tick elsewhere. Both go to stderr."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from riemann_noise_pytorch.training.loop import StepInfo, TickInfo
+
+LOSSES = ("loss_g", "loss_d")
+SMOOTHING = 0.98
+"""Losses on the bar are moving averages: each step keeps this share of what was shown before."""
+
+
+@final
+class TrainingDisplay:
+    """Shows kimg, images per second, losses and the time left, within a ``with`` block.
+
+    Args:
+        console: Where to write; stderr by default.
+
+    Example:
+        >>> with TrainingDisplay() as display:
+        ...     pass  # train(..., on_tick=display.tick, progress=display.step)
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._bar = Progress(
+            BarColumn(bar_width=None),
+            TextColumn("{task.description}"),
+            console=self._console,
+            transient=True,
+            expand=True,
+        )
+        self._task: TaskID | None = None
+        self._losses: dict[str, float] = {}
+        self._last: StepInfo | None = None
+
+    def __enter__(self) -> "TrainingDisplay":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._bar.stop()
+
+    def step(self, info: StepInfo) -> None:
+        """Move the bar; called after every step."""
+        self._last = info
+        if not self._console.is_terminal:
+            return
+        for name in LOSSES:
+            value = info.measures[name]
+            self._losses[name] = SMOOTHING * self._losses.get(name, value) + (1 - SMOOTHING) * value
+        if self._task is None:
+            self._task = self._bar.add_task("", total=info.steps)
+            self._bar.start()
+        self._bar.update(self._task, completed=info.step, description=_line(info, self._losses))
+
+    def tick(self, info: TickInfo) -> None:
+        """Write a line, where there is no terminal; called at every tick."""
+        if self._console.is_terminal or self._last is None:
+            return
+        losses = {name: info.stats[name] for name in LOSSES if info.stats[name] is not None}
+        self._console.print(_line(self._last, losses), soft_wrap=True)
+
+
+def _line(info: StepInfo, losses: Mapping[str, float]) -> str:
+    whole_kimg = info.images_seen / info.step * info.steps / 1000
+    shown = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+    left = timedelta(seconds=round(info.seconds_left))
+    return (
+        f"{info.images_seen / 1000:.1f}/{whole_kimg:.1f} kimg  {info.images_per_s:.0f} images/s  "
+        f"{shown}  {left} left"
+    )

@@ -1,0 +1,117 @@
+"""``riemann-noise train``: a run folder from a preset, options and images; or on with one that was begun."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from riemann_noise_pytorch.cli.allocator import keep_big_buffers
+from riemann_noise_pytorch.cli.options import parse, peek
+from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.training.config import TrainConfig, resolve_config
+
+if TYPE_CHECKING:
+    from riemann_noise_pytorch.data.imageset import ImageSet
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train a GAN on real images, without noise or with noise injected into its generator.
+
+    Several processes: accelerate launch -m riemann_noise_pytorch.cli.main train ...
+    """
+
+    config: tyro.conf.OmitArgPrefixes[TrainConfig]
+    out: Path | None = None
+    """Run folder to make: options, statistics, sample grids and snapshots."""
+    resume: Path | None = None
+    """Run folder to go on in, from its newest snapshot and with its own options; only kimg may grow."""
+    dry_run: Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(aliases=["-n"])] = False
+    """Print the resolved options, sizes and steps as JSON, and write nothing."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train as the command line says.
+
+    Raises:
+        RiemannNoiseError: Options, images, folder or snapshot cannot be used, or the run was stopped.
+    """
+    options = parse(TrainOptions, "train", arguments, TrainOptions(_defaults(arguments)))
+    options.config.validate()
+    run_dir = _run_dir(options)
+    keep_big_buffers()
+    if options.dry_run:
+        print(_description(options.config))
+    elif run_dir is not None:
+        _train(options, run_dir)
+
+
+def _defaults(arguments: Sequence[str]) -> TrainConfig:
+    run_dir, preset = peek(arguments, "--resume"), peek(arguments, "--preset")
+    if run_dir is not None:
+        from riemann_noise_pytorch.training.run_folder import load_config
+
+        return load_config(run_dir)
+    return resolve_config("dcgan" if preset is None else preset)
+
+
+def _run_dir(options: TrainOptions) -> Path | None:
+    if options.out is not None and options.resume is not None:
+        raise InputError(
+            "--resume goes on in its own folder; leave --out away, or start anew without --resume"
+        )
+    if options.out is None and options.resume is None and not options.dry_run:
+        raise InputError("there is nowhere to write; give --out RUN, a folder to make, or --dry-run")
+    return options.out or options.resume
+
+
+def _open(config: TrainConfig) -> "ImageSet":
+    from riemann_noise_pytorch.data.images import open_images
+
+    return open_images(
+        config.data,
+        resolution=config.resolution,
+        channels=config.channels,
+        resize_filter=config.resize_filter,
+        mirror=config.mirror,
+        skip_bad_images=config.skip_bad_images,
+    )
+
+
+def _description(config: TrainConfig) -> str:
+    from riemann_noise_pytorch.training.describe import describe
+
+    return json.dumps(dataclasses.asdict(describe(config, _open(config))), indent=1)
+
+
+def _train(options: TrainOptions, run_dir: Path) -> None:
+    from riemann_noise_pytorch.cli.progress import TrainingDisplay
+    from riemann_noise_pytorch.training.loop import train
+
+    images = _open(options.config)
+    is_first = os.environ.get("RANK", "0") == "0"
+    if is_first:
+        print(
+            f"Training on {len(images)} images of {images.name}{_skipped(images)}, into {run_dir}", flush=True
+        )
+    with TrainingDisplay() as display:
+        last = train(
+            options.config,
+            images,
+            run_dir,
+            resume=options.resume is not None,
+            on_tick=display.tick,
+            progress=display.step,
+        )
+    if is_first:
+        print(f"Done: {last}")
+
+
+def _skipped(images: "ImageSet") -> str:
+    skipped = getattr(getattr(images, "images", images), "skipped", ())
+    return f" ({len(skipped)} bad images left out, {skipped[0]} the first)" if skipped else ""

@@ -1,0 +1,39 @@
+"""A bar on a terminal, a line a tick elsewhere."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from riemann_noise_pytorch.cli.progress import TrainingDisplay
+from riemann_noise_pytorch.models.dcgan import DCGANGenerator
+from riemann_noise_pytorch.training.loop import StepInfo, TickInfo
+
+STEP = StepInfo(50, 200, 5000, 1000.0, {"loss_g": 0.5, "loss_d": 1.25})
+
+
+def tick(loss_d: float | None = 1.25) -> TickInfo:
+    stats = {"kimg": 5.0, "images_per_s": 1000.0, "loss_g": 0.5, "loss_d": loss_d}
+    return TickInfo(DCGANGenerator(16, width=4), 5000, stats, Path("run"), False)
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [(False, 2), (True, 0)])
+def test_lines_are_written_where_there_is_no_terminal(terminal: bool, lines: int) -> None:
+    stream = io.StringIO()
+    with TrainingDisplay(Console(file=stream, force_terminal=terminal, width=120)) as display:
+        for _ in range(3):
+            display.step(STEP)
+        display.tick(tick())
+        display.tick(tick(None))
+    whole = "5.0/20.0 kimg  1000 images/s  loss_g 0.500  loss_d 1.250  0:00:15 left"
+    assert (whole in stream.getvalue()) is True
+    assert stream.getvalue().count("kimg  1000 images/s  loss_g 0.500") >= lines
+    assert stream.getvalue().endswith("left\n") is not terminal
+
+
+def test_a_display_that_shows_nothing_leaves_no_trace() -> None:
+    stream = io.StringIO()
+    with TrainingDisplay(Console(file=stream, force_terminal=False)):
+        pass
+    assert stream.getvalue() == ""
