@@ -27,8 +27,11 @@ class Interrupted(RiemannNoiseError):  # noqa: N818 - a request to stop, not a f
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
+        super().__init__(message, signal_number)  # all arguments, for pickling
         self.exit_code = 128 + signal_number
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> InputError:
