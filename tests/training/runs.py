@@ -58,7 +58,9 @@ def in_processes(calls):
         The exit codes.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.training.test_resume", "tests.training.test_processes"])
+    context.set_forkserver_preload(
+        ["tests.training.test_resume", "tests.training.test_processes", "tests.training.test_loop"]
+    )
     processes = [
         context.Process(target=function, args=arguments, daemon=True) for function, *arguments in calls
     ]

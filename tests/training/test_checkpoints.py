@@ -117,6 +117,13 @@ def test_a_newer_format_asks_for_an_upgrade(snapshot):
         load_snapshot(snapshot)
 
 
+@pytest.mark.parametrize("header", ["{", "[]", '{"format_version": 1}'])
+def test_a_header_that_cannot_be_read_is_damage(snapshot, header):
+    save_file(load_file(snapshot), snapshot, {checkpoints._KEY: header})
+    with pytest.raises(DamagedSnapshot, match="its header cannot be read"):
+        load_snapshot(snapshot)
+
+
 def test_options_of_a_newer_version_ask_for_an_upgrade(snapshot):
     with safe_open(snapshot, "pt") as stream:
         config = json.loads(stream.metadata()[checkpoints._KEY])["config"]

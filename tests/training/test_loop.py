@@ -20,7 +20,7 @@ from riemann_noise_pytorch.training.regularizers import R1
 from riemann_noise_pytorch.training.run_folder import RunFolder, load_config
 from riemann_noise_pytorch.training.signals import StopRequest
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
-from tests.training.runs import blobs, equal, small, weights
+from tests.training.runs import blobs, equal, in_processes, small, weights
 
 TIMINGS = ("images_per_s", "elapsed_s", "peak_memory_mib")
 
@@ -215,6 +215,37 @@ def test_another_precision_in_one_process_is_refused_not_ignored(tmp_path):
     train(small(3), blobs(), tmp_path / "first")
     with pytest.raises(InputError, match="precision bf16; start a new process"):
         train(small(3, precision="bf16"), blobs(), tmp_path / "second")
+
+
+def train_in_bfloat16(run_dir):
+    torch.set_num_threads(1)
+    seen = []
+
+    def look(generator, step, first_sample):
+        generator.to_image.conv.register_forward_hook(lambda *args: seen.append(args[2].dtype))
+        return contextlib.nullcontext()
+
+    original = R1.__call__
+
+    def penalty(self, discriminator, real):
+        seen.append(real.dtype)
+        value = original(self, discriminator, real)
+        seen.append(value.dtype)
+        return value
+
+    R1.__call__ = penalty
+    config = small(3, precision="bf16", r1_gamma=1.0, noise="riemannian", noise_strength=0.1)
+    train(config, blobs(), run_dir, noise_source=look)
+    (run_dir / "dtypes.json").write_text(json.dumps([str(dtype) for dtype in seen]))
+
+
+def test_half_precision_computes_the_networks_in_it_and_the_penalty_in_float32(tmp_path):
+    assert in_processes([(train_in_bfloat16, tmp_path / "run")]) == [0]
+    dtypes = json.loads((tmp_path / "run" / "dtypes.json").read_text())
+    assert dtypes[:3] == ["torch.bfloat16", "torch.float32", "torch.float32"]
+    tensors = weights(load_snapshot(list_snapshots(tmp_path / "run")[-1]))
+    assert {t.dtype for name, t in tensors.items() if "conv" in name} == {torch.float32}
+    assert math.isfinite(stats_of(tmp_path / "run")[-1]["r1"])
 
 
 def poisoned(step, poison):

@@ -31,6 +31,7 @@ from riemann_noise_pytorch.training.state import load_weights, network_config
 FORMAT_VERSION = 1
 FOLDER = "snapshots"
 _KEY = "riemann_noise_snapshot"
+_FIELDS = {"format_version", "config", "images_seen", "step", "data", "versions", "checksum"}
 
 
 class DamagedSnapshot(InputError):  # noqa: N818 - a state of the file, told as an InputError
@@ -132,13 +133,13 @@ def load_snapshot(path: str | os.PathLike[str]) -> Snapshot:
     if not file.is_file():
         raise InputError(f"there is no snapshot {file}; check the path")
     content, tensors = _read(file)
-    found = content.get("format_version")
+    found = content["format_version"]
     if not isinstance(found, int) or found > FORMAT_VERSION:
         raise InputError(
             f"{file} has snapshot format {found}, but this version reads up to {FORMAT_VERSION}; "
             "upgrade riemann-noise-pytorch"
         )
-    if content.get("checksum") != _checksum(tensors):
+    if content["checksum"] != _checksum(tensors):
         raise DamagedSnapshot(f"{file} is damaged: its checksum does not fit; take an older snapshot")
     return Snapshot(
         file,
@@ -244,7 +245,13 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise DamagedSnapshot(
             f"{file} is damaged or no snapshot ({error}); take an older one, or check the path"
         ) from error
-    return json.loads(text), tensors
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or not _FIELDS.issubset(content):
+        raise DamagedSnapshot(f"{file} is damaged: its header cannot be read; take an older snapshot")
+    return content, tensors
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

@@ -71,7 +71,7 @@ def average(
     Args:
         accelerator: Knows the processes; with one, nothing is done.
         parameters: Their ``.grad`` is averaged in place; those without one are the same in every process.
-        measures: Scalars by name.
+        measures: float32 scalars without a graph, by name.
 
     Returns:
         The averaged measures.
@@ -79,7 +79,7 @@ def average(
     if accelerator.num_processes == 1:
         return dict(measures)
     gradients = [p.grad for p in parameters if p.grad is not None]
-    scalars = torch.stack([measure.detach().float() for measure in measures.values()])
+    scalars = torch.stack(list(measures.values()))
     flat = accelerator.reduce(torch.cat([*(g.flatten() for g in gradients), scalars]), "mean")
     *parts, means = flat.split([*(g.numel() for g in gradients), len(scalars)])
     for gradient, part in zip(gradients, parts, strict=True):

@@ -54,7 +54,7 @@ class Watch:
         self._overflow_is_error = overflow_is_error
 
     def add(self, measures: Mapping[str, Tensor]) -> None:
-        """Note measures, without reading them from the device."""
+        """Note measures, float32 scalars without a graph, and leave them on the device."""
         self._unread |= measures
 
     def settle(self, step: int, last_snapshot: Path | None) -> None:
@@ -65,7 +65,7 @@ class Watch:
         """
         if not self._unread:
             return
-        read = torch.stack([tensor.detach().float() for tensor in self._unread.values()]).tolist()
+        read = torch.stack(list(self._unread.values())).tolist()
         values = dict(zip(self._unread, read, strict=True))
         self._unread = {}
         self.values |= values
@@ -111,6 +111,7 @@ class Trainer:
         self.last_snapshot: Path | None = None
         self._noise_source = noise_source or self._reseeded
         self._half = nullcontext if config.precision == "no" else accelerator.autocast
+        self._alone = accelerator.num_processes == 1
         self._share = config.batch // accelerator.num_processes
         self._first_sample = self._share * accelerator.process_index
         self._latents = torch.Generator()
@@ -194,7 +195,7 @@ class Trainer:
         _forget_gradients(self._of_g)
         torch.autograd.backward(state.scaler.scale(loss))
         measures = {"loss_g": loss.detach()}
-        if self.accelerator.num_processes > 1:
+        if not self._alone:
             measures["stop"] = torch.tensor(float(stop), device=loss.device)
         watch.add(average(self.accelerator, self._of_g, measures))
         state.scaler.unscale_(state.optimizer_g)
