@@ -38,7 +38,7 @@ demo: $(DEMO_VENV)/.ready ## train and measure three kinds of noise on real digi
 	$(DEMO_VENV)/bin/riemann-noise compare --data digits --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/compare.json),--resume)
 
 test: check ## all that must pass: check, then the tests (wheel and sdist included)
-	$(BIN)/python -m pytest --numprocesses $(WORKERS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: setup ## lint, format, types, contracts between the rooms
 	$(BIN)/ruff check .

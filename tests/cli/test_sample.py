@@ -25,7 +25,7 @@ def generator(run: Path) -> Generator:
 def test_a_grid_is_written(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "made" / "grid.png"
     assert main(["sample", str(run), "--seeds", "0-5", "--columns", "3", "--scale", "2", f"--out={out}"]) == 0
-    assert Image.open(out).size == (3 * 16 * 2, 2 * 16 * 2)
+    assert Image.open(out).size == ((3 * 16 + 2) * 2, (2 * 16 + 1) * 2)
 
 
 def test_the_image_of_a_seed_does_not_see_its_neighbours(generator: Generator) -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from riemann_noise_pytorch.data.grid import save_grid, tile
+from riemann_noise_pytorch.data.grid import GREY, save_grid, tile
 from riemann_noise_pytorch.data.imageset import to_float
 from riemann_noise_pytorch.errors import InputError
 
@@ -30,11 +30,23 @@ def test_image_k_stands_at_row_and_column_of_k(count, columns, shape):
 @pytest.mark.parametrize("as_float", [False, True])
 def test_the_file_holds_the_tiled_pixels(tmp_path, channels, as_float):
     pixels = some_pixels(3, channels)
-    save_grid(to_float(pixels) if as_float else pixels, tmp_path / "new" / "grid.png", columns=2)
+    save_grid(to_float(pixels) if as_float else pixels, tmp_path / "new" / "grid.png", columns=2, gap=0)
     with Image.open(tmp_path / "new" / "grid.png") as image:
         assert (image.format, image.mode) == ("PNG", "L" if channels == 1 else "RGB")
         expected = tile(pixels, 2).permute(1, 2, 0).numpy()
         assert np.array_equal(np.asarray(image).reshape(expected.shape), expected)
+
+
+def test_neighbours_stand_apart_by_a_grey_gap(tmp_path):
+    pixels = some_pixels(3)
+    save_grid(pixels, tmp_path / "grid.png", columns=2, gap=3)
+    sheet = np.asarray(Image.open(tmp_path / "grid.png"))
+    height, width = pixels.shape[2:]
+    assert sheet.shape[:2] == (2 * height + 3, 2 * width + 3)
+    assert np.array_equal(sheet[:height, :width], pixels[0].permute(1, 2, 0).numpy())
+    assert np.array_equal(sheet[:height, width + 3 :], pixels[1].permute(1, 2, 0).numpy())
+    assert (sheet[height : height + 3] == GREY).all()
+    assert (sheet[:height, width : width + 3] == GREY).all()
 
 
 def test_scale_repeats_every_pixel(tmp_path):
@@ -58,6 +70,7 @@ def test_images_of_a_network_may_carry_gradients(tmp_path):
         (torch.zeros(1, 3, 4, 4, dtype=torch.int64), {}, "takes floats"),
         (torch.zeros(1, 3, 4, 4), {"columns": 0}, "0 columns"),
         (torch.zeros(1, 3, 4, 4), {"scale": 0}, "scale 0"),
+        (torch.zeros(1, 3, 4, 4), {"gap": -1}, "gap -1"),
     ],
 )
 def test_unfit_requests_are_refused_and_leave_no_file(tmp_path, images, options, words):

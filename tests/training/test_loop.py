@@ -49,7 +49,7 @@ def test_a_run_folder_holds_options_statistics_samples_and_snapshots(finished):
     assert load_config(run_dir) == load_snapshot(last).config
     assert (load_config(run_dir).resolution, load_config(run_dir).channels) == (16, 1)
     assert load_config(run_dir).riemann_preset == "neutral"
-    assert Image.open(run_dir / "samples" / "00000096.png").size == (32, 32)
+    assert Image.open(run_dir / "samples" / "00000096.png").size == (33, 33)
     assert "started" in (run_dir / "log.txt").read_text()
 
 

@@ -56,8 +56,8 @@ def main(arguments: Sequence[str]) -> None:
     else:
         print(plain(table))
     for sentence in comparison.sentences:
-        console.print(f"\n{sentence}", highlight=False, soft_wrap=not console.is_terminal)
-    console.print(f"\nReport: {write_report(options.out)}", highlight=False, soft_wrap=True)
+        console.print(f"\n{sentence}", highlight=False, markup=False, soft_wrap=not console.is_terminal)
+    console.print(f"\nReport: {write_report(options.out)}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print(console: "Console", table: "Table") -> None:

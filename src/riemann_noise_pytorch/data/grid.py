@@ -6,10 +6,13 @@ import os
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from riemann_noise_pytorch.data.imageset import to_uint8
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.files import atomic_write
+
+GREY = 128
 
 
 def tile(images: Tensor, columns: int | None = None) -> Tensor:
@@ -43,7 +46,11 @@ def tile(images: Tensor, columns: int | None = None) -> Tensor:
 
 
 def save_grid(
-    images: Tensor, path: str | os.PathLike[str], columns: int | None = None, scale: int = 1
+    images: Tensor,
+    path: str | os.PathLike[str],
+    columns: int | None = None,
+    scale: int = 1,
+    gap: int | None = None,
 ) -> None:
     """Write images as one PNG, whole or not at all.
 
@@ -52,15 +59,19 @@ def save_grid(
         path: The file; its folder is made if missing.
         columns: Images in a row; None for the nearest to a square sheet. Places left over are black.
         scale: Each pixel becomes a square of this side.
+        gap: Grey pixels between neighbours, before scaling; None for a sixteenth of an image's width.
 
     Raises:
         InputError: The images are of another shape or type, a number is out of range, or the file cannot be
             written.
     """
-    if scale < 1:
-        raise InputError(f"a grid cannot be drawn at scale {scale}; give 1 or more")
+    if scale < 1 or (gap is not None and gap < 0):
+        raise InputError(f"a grid cannot have scale {scale} and gap {gap}; give 1 or more, and 0 or more")
     pixels = images.detach().cpu()
-    sheet = tile(pixels if pixels.dtype == torch.uint8 else to_uint8(pixels), columns)
+    pixels = pixels if pixels.dtype == torch.uint8 else to_uint8(pixels)
+    space = max(1, pixels.shape[-1] // 16) if gap is None else gap
+    sheet = tile(functional.pad(pixels, (0, space, 0, space), value=GREY), columns)
+    sheet = sheet[:, : sheet.shape[1] - space, : sheet.shape[2] - space]
     if len(sheet) not in (1, 3):
         raise InputError(f"a PNG grid needs 1 or 3 channels, not {len(sheet)}; choose the channels to show")
     large = sheet.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
