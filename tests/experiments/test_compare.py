@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
 
+from riemann_noise_pytorch.data.images import TensorImages
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.arm import open_data, reference_images
 from riemann_noise_pytorch.experiments.compare import compare
@@ -60,9 +62,10 @@ def test_a_finished_comparison_is_resumed_without_work(finished):
 def test_a_lost_arm_alone_is_measured_again_with_the_same_numbers(finished):
     lost = finished / "runs" / "riemannian-seed1" / "measurements.jsonl"
     before = read_records(lost)
-    lost.unlink()
+    shutil.rmtree(lost.parent)
     tasks = []
-    compare(TINY, finished, resume=True, on_progress=lambda p: tasks.append(p.event.task))
+    wider = dataclasses.replace(TINY, workers=2)
+    compare(wider, finished, resume=True, on_progress=lambda p: tasks.append(p.event.task))
     assert set(tasks) == {"riemannian-seed1"}
     assert [r for r in read_records(lost) if r["record"] == "measurement"] == [
         r for r in before if r["record"] == "measurement"
@@ -79,6 +82,31 @@ def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path):
 def test_other_options_are_refused_on_resume(finished):
     with pytest.raises(InputError, match="started with another kimg"):
         compare(dataclasses.replace(TINY, kimg=0.128), finished, resume=True)
+
+
+def test_other_images_are_refused_on_resume(finished, monkeypatch):
+    monkeypatch.setattr(TensorImages, "content_hash", lambda self: "another")
+    with pytest.raises(InputError, match="digits holds other images than when"):
+        compare(TINY, finished, resume=True)
+
+
+def test_damaged_options_are_named_on_resume(tmp_path):
+    (tmp_path / "compare.json").write_text('{"data": "dig')
+    with pytest.raises(InputError, match=r"compare.json is damaged"):
+        compare(TINY, tmp_path, resume=True)
+
+
+def test_mirror_images_do_not_enter_the_reference(finished):
+    mirrored = dataclasses.replace(TINY, mirror=True).training("none", 0)
+    assert len(open_data(mirrored)) == 2 * 1797
+    assert len(open_data(mirrored, mirror=False)) == 1797
+
+
+def test_lpips_takes_the_place_of_the_weight_free_distance(tmp_path):
+    assert TINY.budget.distance().name == "pyramid distance"
+    missing = dataclasses.replace(TINY, lpips_vgg=str(tmp_path / "vgg.pth"), lpips_heads=str(tmp_path / "h"))
+    with pytest.raises(InputError, match=r"vgg\.pth"):
+        missing.budget.distance()
 
 
 def test_nothing_to_resume_is_said(tmp_path):
@@ -103,7 +131,9 @@ def test_damaged_measurements_are_named(finished, tmp_path):
         ({"seeds": 0}, "give 1 or more"),
         ({"pairs": 99}, "give 100 or more"),
         ({"redraws": 1}, "2 redraws or more"),
-        ({"images": 10}, "50 images or more"),
+        ({"images": 10}, "images 10, workers 1 or threads 1 are too few"),
+        ({"threads": 0}, "threads 0 are too few"),
+        ({"lpips_vgg": "vgg16.pth"}, "LPIPS needs both of its files"),
         ({"kimg": -1.0}, "kimg is -1"),
         ({"lr": float("nan")}, "lr_g is nan"),
         ({"data": "digitz"}, "did you mean 'digits'"),

@@ -33,6 +33,17 @@ def sleep(seconds, report):
     time.sleep(seconds)
 
 
+def stop_itself(report):
+    raise Interrupted("stopped", signal.SIGTERM)
+
+
+def chatter(seconds, report):
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        report("chatting", 0, 1)
+        time.sleep(0.02)
+
+
 def ignore(event):
     return event
 
@@ -55,12 +66,20 @@ def test_no_task_needs_no_worker():
     [
         (refuse, NonFiniteError, "doomed: the loss is not finite; lower the rate"),
         (break_down, RuntimeError, "KeyError"),
-        (vanish, RuntimeError, "ended from outside, with exit code -9"),
+        (stop_itself, Interrupted, "stopped"),
+        (vanish, RuntimeError, "ended with exit code -9"),
     ],
 )
 def test_a_failing_task_ends_the_work_with_its_reason(function, kind, words):
     with pytest.raises(kind, match=words):
         run_tasks([Task("doomed", function)], workers=1, threads=1, on_event=ignore)
+
+
+def test_a_dead_worker_is_noticed_while_another_talks():
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match="exit code -9"):
+        run_tasks([Task("talks", chatter, (300,)), Task("dies", vanish)], 2, threads=1, on_event=ignore)
+    assert time.monotonic() - began < 120
 
 
 def test_a_request_to_stop_ends_the_workers():

@@ -47,6 +47,16 @@ def test_noise_layers_are_named_as_in_the_network(network):
     assert noise_layers(nn.Linear(2, 2)) == {}
 
 
+def test_wrappers_around_a_network_do_not_change_its_noise(network, x):
+    with frozen(network, 3):
+        expected = network(x)
+    torch.compiler.reset()
+    for wrapped in (torch.compile(network, backend="eager"), nn.DataParallel(network)):
+        assert list(noise_layers(wrapped)) == ["low.1", "high.1"]
+        with frozen(wrapped, 3), scaled(wrapped, 1.0, "low.*"):
+            torch.testing.assert_close(wrapped(x), expected)
+
+
 def test_two_calls_under_one_frozen_source_see_the_same_noise(network, x):
     assert not torch.equal(network(x), network(x))
     with frozen(network, 3):

@@ -14,7 +14,6 @@ from riemann_noise_pytorch.experiments.artifacts import BATCH, sample, write_art
 from riemann_noise_pytorch.experiments.options import Budget
 from riemann_noise_pytorch.experiments.records import Record, write_records
 from riemann_noise_pytorch.geometry.condition import condition_numbers
-from riemann_noise_pytorch.metrics.distances import PyramidDistance
 from riemann_noise_pytorch.metrics.perceptual_path import perceptual_path_length
 from riemann_noise_pytorch.metrics.sliced_wasserstein import RealPatches, sample_spread
 from riemann_noise_pytorch.models.interfaces import Generator
@@ -70,14 +69,15 @@ class Arm:
         return self.out / "artifacts" / f"{self.name}.safetensors"
 
 
-def open_data(config: TrainConfig) -> ImageSet:
-    """Open the images that a training asks for."""
+def open_data(config: TrainConfig, *, mirror: bool | None = None) -> ImageSet:
+    """Open the images that a training asks for; references are measured without mirror images."""
     return open_images(
         config.data,
         resolution=config.resolution,
         channels=config.channels,
         resize_filter=config.resize_filter,
-        mirror=config.mirror,
+        mirror=config.mirror if mirror is None else mirror,
+        skip_bad_images=config.skip_bad_images,
     )
 
 
@@ -101,7 +101,8 @@ def run_arm(arm: Arm, report: Report) -> None:
         progress=lambda info: report("training", info.step, info.steps),
     )  # fmt: skip
     generator = load_generator(arm.run_dir, device=accelerator.device)
-    real = reference_images(images, arm.budget.images_a_side(len(images)))
+    originals = open_data(arm.config, mirror=False)
+    real = reference_images(originals, arm.budget.images_a_side(len(originals)))
     untrained = _untrained(arm)
     distance, shown = _distance(arm, generator, untrained, real, report)
     measurements = [distance, *_path_lengths(arm, generator, report), *_conditions(arm, generator, report)]
@@ -161,10 +162,11 @@ def _distance(
 
 def _path_lengths(arm: Arm, generator: Generator, report: Report) -> Iterator[Record]:
     kinds: tuple[Literal["full", "end"], ...] = ("full", "end")
+    distance = arm.budget.distance()
     for sampling in kinds:
         length = perceptual_path_length(
             generator,
-            distance=PyramidDistance(),
+            distance=distance,
             sampling=sampling,
             num_pairs=arm.budget.pairs,
             batch=BATCH,

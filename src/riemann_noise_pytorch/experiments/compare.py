@@ -30,7 +30,14 @@ from riemann_noise_pytorch.experiments.artifacts import SHOWN_SAMPLES
 from riemann_noise_pytorch.experiments.contrast import contrast
 from riemann_noise_pytorch.experiments.options import CompareConfig
 from riemann_noise_pytorch.experiments.pool import Event, Task, run_tasks
-from riemann_noise_pytorch.experiments.records import Record, commit, environment, read_records, write_records
+from riemann_noise_pytorch.experiments.records import (
+    Record,
+    commit,
+    cores,
+    environment,
+    read_records,
+    write_records,
+)
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.metrics.sliced_wasserstein import real_floor
 from riemann_noise_pytorch.models.networks import build_generator
@@ -70,6 +77,9 @@ def compare(
         resume: Go on with a comparison that was stopped, with the same options.
         on_progress: Called as the tasks go on.
 
+    The work is done in processes of its own, so a script that calls this needs an
+    ``if __name__ == "__main__":`` guard.
+
     Returns:
         ``records.jsonl`` in the folder, from which the report is made.
 
@@ -87,6 +97,7 @@ def compare(
     ]
     _check_images(arms[0])
     _open_folder(folder, config, resume)
+    _check_same_images(arms[0])
     tasks = [Task(REFERENCE, measure_reference, (arms[0],))] * (not _reference_path(folder).is_file())
     tasks += [Task(arm.name, run_arm, (arm,)) for arm in arms if not is_finished(arm)]
     _run(tasks, config, folder, on_progress)
@@ -97,7 +108,7 @@ def compare(
 
 def measure_reference(arm: Arm, report: Report) -> None:
     """Measure real images against real images, and keep some to show."""
-    images = open_data(arm.config)
+    images = open_data(arm.config, mirror=False)
     count = arm.budget.images_a_side(len(images))
     every = reference_images(images, len(images))
     floor = real_floor(every, count, progress=lambda done, total: report("floor", done, total))
@@ -127,7 +138,7 @@ def _reference_path(folder: Path) -> Path:
 def _check_images(arm: Arm) -> None:
     images = open_data(arm.config)
     build_generator(network_config(config_for_images(arm.config, images)))
-    count = arm.budget.images_a_side(len(images))
+    count = arm.budget.images_a_side(len(open_data(arm.config, mirror=False)))
     if count < 50:
         raise InputError(
             f"{images.name} has {len(images)} images, but the distance needs two disjoint sets of 50; "
@@ -138,17 +149,25 @@ def _check_images(arm: Arm) -> None:
 def _open_folder(folder: Path, config: CompareConfig, resume: bool) -> None:
     path = folder / "compare.json"
     options = json.loads(json.dumps(dataclasses.asdict(config)))
-    if not resume:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(
-                f"{folder} exists and is not empty; choose another --out, or go on with --resume"
-            )
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
+    if resume:
+        _check_same(folder, path, options)
         return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not empty; choose another --out, or go on with --resume")
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
+
+
+def _check_same(folder: Path, path: Path, options: Record) -> None:
+    """Refuse to go on with other options than those that a comparison was started with."""
     if not path.is_file():
         raise InputError(f"{folder} holds no comparison to resume; check the path, or leave --resume away")
-    before = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        before = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); restore it, or start anew in another folder"
+        ) from error
     differing = [name for name, value in options.items() if before.get(name) != value and name != "workers"]
     if differing:
         raise InputError(
@@ -157,14 +176,24 @@ def _open_folder(folder: Path, config: CompareConfig, resume: bool) -> None:
         )
 
 
+def _check_same_images(arm: Arm) -> None:
+    """Refuse images other than those that the finished arms of a comparison saw."""
+    path = _reference_path(arm.out)
+    if not path.is_file():
+        return
+    before = read_records(path)[-1]
+    images = open_data(arm.config, mirror=False)
+    if images.content_hash() != before["hash"]:
+        raise InputError(
+            f"{images.name} holds other images than when the comparison in {arm.out} was started; "
+            "restore them, or start anew in another folder"
+        )
+
+
 def _run(
     tasks: Sequence[Task], config: CompareConfig, folder: Path, on_progress: Callable[[Progress], None] | None
 ) -> None:
-    cores = torch.get_num_threads()
-    several = (
-        1 if config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available()) else cores
-    )
-    workers = min(config.workers or several, max(1, len(tasks)))
+    at_once = config.workers or (1 if _on_gpu(config) else max(1, cores() // config.threads))
     finished = 0
 
     def on_event(event: Event) -> None:
@@ -174,12 +203,16 @@ def _run(
             on_progress(Progress(event, finished, len(tasks)))
 
     try:
-        run_tasks(tasks, workers, max(1, cores // workers), on_event)
+        run_tasks(tasks, at_once, config.threads, on_event)
     except Interrupted as stopped:
         raise Interrupted(
             f"stopped; what is finished is kept in {folder}: give the same command with --resume to go on",
             stopped.exit_code - 128,
         ) from None
+
+
+def _on_gpu(config: CompareConfig) -> bool:
+    return config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
 
 
 def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:
@@ -195,7 +228,7 @@ def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:
         "record": "setup",
         "version": riemann_noise_pytorch.__version__,
         "commit": commit(),
-        "environment": environment(1),
+        "environment": environment(config.threads),
         "data": data,
         "config": _common(arms),
         "arms": list(config.noise),

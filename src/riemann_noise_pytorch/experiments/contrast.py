@@ -4,18 +4,12 @@ from collections.abc import Sequence
 from itertools import combinations
 from statistics import fmean, stdev
 
+from riemann_noise_pytorch.experiments.metric_names import metric_label
 from riemann_noise_pytorch.experiments.records import Record
 from riemann_noise_pytorch.statistics.paired import PairedDifference, paired_difference, verdict
 
 UNUSED = 0.1
 """Noise whose strength ends below this share of its start, in every layer, was turned off."""
-LABELS = {
-    "swd": "sliced Wasserstein distance",
-    "ppl_zfull": "path length in z (full)",
-    "ppl_zend": "path length in z (end)",
-    "mc_z": "mean condition in z",
-    "ttmc_z": "mean of the largest 2 % of the conditions in z",
-}
 
 
 def contrast(measurements: Sequence[Record], arms: Sequence[str], seeds: Sequence[int]) -> list[Record]:
@@ -42,7 +36,8 @@ def contrast(measurements: Sequence[Record], arms: Sequence[str], seeds: Sequenc
     for metric in metrics:
         for against, arm in combinations(arms, 2):
             values = [[table[a, seed, metric]["value"] for seed in seeds] for a in (arm, against)]
-            comparisons.append(_comparison(metric, arm, against, paired_difference(*values)))
+            label = metric_label(metric, table[arm, seeds[0], metric]["name"])
+            comparisons.append(_comparison(metric, label, arm, against, paired_difference(*values)))
     return [*records, *comparisons, {"record": "verdict", "sentences": _sentences(comparisons, len(seeds))}]
 
 
@@ -60,10 +55,11 @@ def _summary(measurements: Sequence[Record]) -> Record:
     }
 
 
-def _comparison(metric: str, arm: str, against: str, result: PairedDifference) -> Record:
+def _comparison(metric: str, label: str, arm: str, against: str, result: PairedDifference) -> Record:
     return {
         "record": "comparison",
         "metric": metric,
+        "label": label,
         "arm": arm,
         "against": against,
         "difference": result.difference,
@@ -73,7 +69,7 @@ def _comparison(metric: str, arm: str, against: str, result: PairedDifference) -
         "smallest_detectable": result.smallest_detectable,
         "pairs": result.pairs,
         "shown": result.shown,
-        "verdict": verdict(result, metric=LABELS.get(metric, metric), arm=arm, against=against) + ".",
+        "verdict": verdict(result, metric=label, arm=arm, against=against) + ".",
     }
 
 
@@ -95,13 +91,12 @@ def _undecided(comparisons: Sequence[Record]) -> str:
     """One sentence for the pairs of one metric that show no difference."""
     if not comparisons:
         return ""
-    label = LABELS.get(comparisons[0]["metric"], comparisons[0]["metric"])
     pairs = ", ".join(f"{c['arm']} and {c['against']}" for c in comparisons)
     smallest = [f"{value:.2g}" for value in sorted(c["smallest_detectable"] for c in comparisons)]
     span = smallest[0] if smallest[0] == smallest[-1] else f"{smallest[0]} to {smallest[-1]}, by pair"
     return (
-        f"{label}: no difference shown between {pairs}; the smallest that this run would have detected "
-        f"with 80 % probability is {span}."
+        f"{comparisons[0]['label']}: no difference shown between {pairs}; the smallest that this run would "
+        f"have detected with 80 % probability is {span}."
     )
 
 

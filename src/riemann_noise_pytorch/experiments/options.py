@@ -1,11 +1,14 @@
 """Options of a comparison. The defaults fit a run of minutes on two cores."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from riemann_noise_pytorch.errors import InputError, unknown_name
 from riemann_noise_pytorch.models.choices import NoisePlace, Norm
 from riemann_noise_pytorch.training.config import Device, TrainConfig, resolve_config
+
+if TYPE_CHECKING:
+    from riemann_noise_pytorch.metrics.distances import Distance
 
 TICKS = 20
 _ROWS = {"none": "dcgan", "euclidean": "dcgan-eni", "riemannian": "dcgan-rni"}
@@ -19,11 +22,23 @@ class Budget:
         pairs: Pairs of path length and of condition numbers.
         images: Largest number of images a side of the sliced Wasserstein distance; at most half the data.
         redraws: Independent sets of generated images of that distance.
+        lpips_vgg: File of VGG16's weights, for LPIPS in the path length; None for the pyramid distance.
+        lpips_heads: File of the LPIPS linear layers.
     """
 
     pairs: int = 10_000
     images: int = 2_000
     redraws: int = 3
+    lpips_vgg: str | None = None
+    lpips_heads: str | None = None
+
+    def distance(self) -> "Distance":
+        """The distance of images for the path length: LPIPS where its weights are given."""
+        from riemann_noise_pytorch.metrics.distances import LPIPSDistance, PyramidDistance
+
+        if self.lpips_vgg is None or self.lpips_heads is None:
+            return PyramidDistance()
+        return LPIPSDistance(self.lpips_vgg, self.lpips_heads)
 
     def images_a_side(self, available: int) -> int:
         """Images a side of the distance, so that two disjoint sets of real ones exist."""
@@ -54,6 +69,10 @@ class CompareConfig:
     """Channels of the images: 1 grey, 3 RGB. None: those of the data."""
     mirror: bool = False
     """Add the mirror image of every image to the data."""
+    resize_filter: str = "lanczos"
+    """Filter by which images of another size are resized: box, bilinear, bicubic, lanczos or nearest."""
+    skip_bad_images: bool = False
+    """Leave out images that cannot be read, and report them, instead of stopping."""
     z_dim: int = 64
     """Dimension of the latent."""
     width: int = 32
@@ -81,15 +100,22 @@ class CompareConfig:
     """Images a side of the sliced Wasserstein distance, at most half of the data."""
     redraws: int = 3
     """Independent sets of generated images for that distance, at least 2."""
+    lpips_vgg: str | None = None
+    """File of torchvision's VGG16 weights: the path length then takes LPIPS instead of the weight-free
+    pyramid distance."""
+    lpips_heads: str | None = None
+    """File of the LPIPS linear layers for VGG, version 0.1."""
     workers: int = 0
     """Trainings at once; 0: one for every core, or one on a GPU."""
+    threads: int = 1
+    """Threads of each training; more of them change the last digits, so a comparison keeps to one number."""
     device: Device = "cpu"
     """Where trainings run; small networks gain more from several cores than from a GPU."""
 
     @property
     def budget(self) -> Budget:
         """How much is measured."""
-        return Budget(self.pairs, self.images, self.redraws)
+        return Budget(self.pairs, self.images, self.redraws, self.lpips_vgg, self.lpips_heads)
 
     def training(self, arm: str, seed: int) -> TrainConfig:
         """Options of one training.
@@ -103,18 +129,9 @@ class CompareConfig:
         """
         options: dict[str, Any] = {
             name: getattr(self, name)
-            for name in (
-                "data",
-                "kimg",
-                "resolution",
-                "channels",
-                "mirror",
-                "z_dim",
-                "width",
-                "norm",
-                "batch",
-            )
+            for name in ("data", "resolution", "channels", "mirror", "resize_filter", "skip_bad_images")
         }
+        options |= {name: getattr(self, name) for name in ("kimg", "z_dim", "width", "norm", "batch")}
         options |= {"lr_g": self.lr, "lr_d": self.lr, "r1_gamma": self.r1_gamma, "ema_kimg": self.ema_kimg}
         options |= {"d_norm": "none", "beta1": 0.0, "beta2": 0.99, "r1_interval": 8, "ema_rampup": 0.05}
         options |= {"seed": seed, "tick_kimg": self.kimg / TICKS}
@@ -149,9 +166,12 @@ class CompareConfig:
             raise InputError(f"{self.pairs} pairs are too few for the percentiles; give 100 or more")
         if self.redraws < 2:
             raise InputError("one set of generated images gives no interval; give 2 redraws or more")
-        if self.images < 50 or self.workers < 0:
+        if self.images < 50 or self.workers < 0 or self.threads < 1:
             raise InputError(
-                f"images is {self.images}, workers {self.workers}; give 50 images or more, and workers >= 0"
+                f"images {self.images}, workers {self.workers} or threads {self.threads} are too few; "
+                "give at least 50, 0 and 1"
             )
+        if (self.lpips_vgg is None) != (self.lpips_heads is None):
+            raise InputError("LPIPS needs both of its files; give --lpips-vgg and --lpips-heads, or neither")
         for arm in self.noise:
             self.training(arm, 0)

@@ -68,7 +68,8 @@ def run_tasks(tasks: Sequence[Task], workers: int, threads: int, on_event: Calla
     Raises:
         RiemannNoiseError: A task could not go on; the others were stopped.
         Interrupted: SIGTERM or SIGINT came; the workers were stopped after their step.
-        RuntimeError: A worker failed by a fault of the program, or was killed.
+        RuntimeError: A worker failed by a fault of the program, or was killed; or the calling script has no
+            ``if __name__ == "__main__":`` guard, which processes of their own need.
     """
     context = multiprocessing.get_context("spawn")
     waiting, events = context.Queue(), context.Queue()
@@ -82,12 +83,13 @@ def run_tasks(tasks: Sequence[Task], workers: int, threads: int, on_event: Calla
                 process.start()
             left = len(tasks)
             while left:
-                event = _next_event(events, processes)
+                if stop.number:
+                    raise Interrupted("stopped", stop.number)
+                event = _next_event(events)
+                _check_alive(processes)
                 if event is not None:
                     on_event(event)
                     left -= event.stage == "finished"
-                if stop.number:
-                    raise Interrupted("stopped", stop.number)
         except BaseException:
             _stop(processes)
             raise
@@ -95,13 +97,10 @@ def run_tasks(tasks: Sequence[Task], workers: int, threads: int, on_event: Calla
             process.join()
 
 
-def _next_event(events: "Queue[Any]", processes: Sequence[SpawnProcess]) -> Event | None:
+def _next_event(events: "Queue[Any]") -> Event | None:
     try:
         message = events.get(timeout=POLL_S)
     except queue.Empty:
-        dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
-        if dead:
-            raise RuntimeError(f"a worker was ended from outside, with exit code {dead[0]}") from None
         return None
     if isinstance(message, RiemannNoiseError):
         raise message
@@ -109,6 +108,15 @@ def _next_event(events: "Queue[Any]", processes: Sequence[SpawnProcess]) -> Even
         raise RuntimeError(f"a worker failed:\n{message}")
     event: Event = message
     return event
+
+
+def _check_alive(processes: Sequence[SpawnProcess]) -> None:
+    dead = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
+    if dead:
+        raise RuntimeError(
+            f"a worker ended with exit code {dead[0]}: it was killed, or the calling script lacks its "
+            '`if __name__ == "__main__":` guard'
+        )
 
 
 def _stop(processes: Sequence[SpawnProcess]) -> None:
@@ -131,7 +139,8 @@ def _work(waiting: "Queue[Any]", events: "Queue[Any]", threads: int) -> None:
         try:
             task.function(*task.arguments, partial(_tell, events, task.name))
             events.put(Event(task.name, "finished", 1, 1))
-        except Interrupted:
+        except Interrupted as stopped:
+            events.put(stopped)
             return
         except RiemannNoiseError as error:
             kind = NonFiniteError if isinstance(error, NonFiniteError) else InputError

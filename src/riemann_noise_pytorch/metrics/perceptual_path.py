@@ -38,6 +38,7 @@ Sampling: TypeAlias = Literal["full", "end"]
 Interpolation: TypeAlias = Literal["slerp", "lerp"]
 Space: TypeAlias = Literal["z", "w"]
 
+USUAL_PERCENTILES = (1.0, 99.0)
 LARGEST = 256
 """Larger images are averaged down to 256 to 511 pixels before the distance, as in the reference."""
 
@@ -75,6 +76,7 @@ class _Protocol:
     epsilon: float
     seed: int
     crop: bool
+    percentiles: tuple[float, float]
 
     def key(self) -> str:
         uncropped_end = self.space == "w" and self.sampling == "end" and not self.crop
@@ -83,9 +85,11 @@ class _Protocol:
     def name(self, num_pairs: int) -> str:
         region = "face crop" if self.crop else "whole image"
         mantissa, exponent = f"{self.epsilon:e}".split("e")
+        usual = self.percentiles == USUAL_PERCENTILES
+        kept = "" if usual else f", percentiles {self.percentiles[0]:g} to {self.percentiles[1]:g}"
         return (
             f"{self.key()} ({self.distance.name}, {num_pairs:,} pairs, {self.interpolation}, "
-            f"eps {float(mantissa):g}e{int(exponent)}, {region})"
+            f"eps {float(mantissa):g}e{int(exponent)}, {region}{kept})"
         )
 
 
@@ -104,7 +108,7 @@ def perceptual_path_length(
     seed: int = 0,
     noise_seed: int | None = None,
     crop: bool = False,
-    percentiles: tuple[float, float] = (1.0, 99.0),
+    percentiles: tuple[float, float] = USUAL_PERCENTILES,
     level: float = 0.95,
     rank: int = 0,
     world_size: int = 1,
@@ -156,7 +160,7 @@ def perceptual_path_length(
     """
     path = interpolation or ("slerp" if space == "z" else "lerp")
     size = _latent_size(generator, z_dim)
-    protocol = _Protocol(size, distance, sampling, path, space, epsilon, seed, crop)
+    protocol = _Protocol(size, distance, sampling, path, space, epsilon, seed, crop, percentiles)
     _check(protocol, num_pairs, percentiles)
     synthesis, module = _image_part(generator, space, module)
     with shared_noise(synthesis, module=module, seed=seed if noise_seed is None else noise_seed) as pairs:

@@ -29,10 +29,8 @@ SpatialMap: TypeAlias = Tensor
 """(N, 1, H, W), or (H, W) where one map serves all samples."""
 Scalar: TypeAlias = Tensor | float
 
-FLAT_SHARE_OF_SCALE = 0.25
-"""D1: the share of its scale that an identifier must vary by in Eq. 14; flatter ones are not stretched."""
-FLAT_SHARE_OF_MEAN = 0.1
-"""D1: the same, as a share of its spatial mean."""
+FLAT_SHARE = 0.25
+"""D1: the share of its usual spread that an identifier must vary by for Eq. 14 to stretch it."""
 SMALLEST_NORM = 0.25
 """D2: below this root mean square, s' is divided by this value instead of its own in Eq. 16."""
 
@@ -94,7 +92,7 @@ def semantic_identifier(mu: FeatureMap) -> SpatialMap:
     return mu.sum(dim=1, keepdim=True, dtype=reduction_dtype(mu))
 
 
-def semantic_coefficient(mu_tilde: SpatialMap, scale: float = 1.0) -> SpatialMap:
+def semantic_coefficient(mu_tilde: SpatialMap, spread: float = 1.0, size: float = 1.0) -> SpatialMap:
     r"""The identifier, centred and brought into [-1, 1].
 
     .. math:: s = \frac{\tilde\mu - \mathrm{mean}(\tilde\mu)}{\max|\tilde\mu - \mathrm{mean}(\tilde\mu)|}
@@ -106,7 +104,8 @@ def semantic_coefficient(mu_tilde: SpatialMap, scale: float = 1.0) -> SpatialMap
 
     Args:
         mu_tilde: The semantic identifier, (N, 1, H, W).
-        scale: The size of a typical value of the identifier for features of unit variance, above 0.
+        spread: Its standard deviation over positions for independent features of unit variance, above 0.
+        size: Its value for features that are all 1, above 0.
 
     Returns:
         The coefficient, (N, 1, H, W), in [-1, 1]; unchanged when ``mu_tilde`` is multiplied by a positive
@@ -115,25 +114,27 @@ def semantic_coefficient(mu_tilde: SpatialMap, scale: float = 1.0) -> SpatialMap
     mean = mu_tilde.mean(dim=positions(mu_tilde), keepdim=True)
     s = mu_tilde - mean
     largest = s.abs().amax(dim=positions(s), keepdim=True)
-    return s / torch.maximum(largest, flatness_floor(mean, scale))
+    return s / torch.maximum(largest, flatness_floor(mean, spread, size))
 
 
-def flatness_floor(mean: Tensor, scale: float) -> Tensor:
-    r"""The smallest variation that Eq. 14 resolves.
+def flatness_floor(mean: Tensor, spread: float, size: float) -> Tensor:
+    r"""The smallest variation that Eq. 14 stretches: a quarter of what unit features have, and more beyond.
 
-    .. math:: \mathrm{floor} = 0.25\,\mathrm{scale} + 0.1\,|\mathrm{mean}(\tilde\mu)|
+    .. math:: \mathrm{floor} = \frac{1}{4}\,\mathrm{spread}\,
+        \Bigl(1 + \frac{|\mathrm{mean}(\tilde\mu)|}{\mathrm{size}}\Bigr)
 
-    The two shares are round values that keep the derivatives of every preset on a constant map
-    within 100 times those on a standard normal map (D1).
+    The share is a round value that keeps the derivatives of every preset on a constant map within 100 times
+    those on a standard normal map, and that standard normal features practically never reach (D1).
 
     Args:
         mean: The spatial mean of the identifier, (N, 1, 1, 1).
-        scale: The size of a typical value of the identifier for features of unit variance, above 0.
+        spread: As in :func:`semantic_coefficient`.
+        size: As in :func:`semantic_coefficient`.
 
     Returns:
         The floor, shaped like ``mean``, above 0.
     """
-    return FLAT_SHARE_OF_SCALE * scale + FLAT_SHARE_OF_MEAN * mean.abs()
+    return FLAT_SHARE * spread * (1 + mean.abs() / size)
 
 
 def affine_decomposition(s: SpatialMap, A: Tensor, b: Tensor) -> SpatialMap:

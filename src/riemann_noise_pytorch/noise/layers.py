@@ -169,26 +169,22 @@ class RiemannNoise(NoiseLayer):
                 f"this noise layer has maps of {self.size[0]}x{self.size[1]}, but the features are "
                 f"{'x'.join(map(str, mu.shape[2:]))}; build it with that size, or with size=None for any"
             )
-        sigma = self.geometry(mu)
+        sigma = self.local_scale(mu)
         epsilon = self.draw(mu)
         if epsilon is None:
             return (self._radius() * sigma).to(mu.dtype) * mu
         return riemannian_injection(mu, sigma, self._radius(), epsilon, self._relative_strength())
 
-    def geometry(self, mu: Tensor) -> Tensor:
+    def local_scale(self, mu: Tensor) -> Tensor:
         """Compute sigma of Eq. 16 for features (N, C, H, W): (N, 1, H, W), in float32 for half precision."""
         settings = self.settings
-        scale = switches.identifier_scale(settings.identifier, mu.shape[1])
+        spread, size = switches.usual_spread(settings.identifier, mu.shape[1])
         mu_tilde = switches.IDENTIFIERS[settings.identifier](mu)
-        s = switches.RANGES[settings.range](mu_tilde, scale)
+        s = switches.RANGES[settings.range](mu_tilde, spread, size)
         gain = self._map_gain()
         s_d = affine_decomposition(s, self.A * gain, self.b * gain)
         alpha = self.alpha if settings.alpha_on == "affine" else 1 - self.alpha
         return switches.NORMS[settings.norm](s_d, alpha)
-
-    def local_scale(self, mu: Tensor) -> Tensor:
-        """Compute r sigma, the gain of features (N, C, H, W) and of their noise: (N, 1, H, W)."""
-        return self._radius() * self.geometry(mu)
 
     def strength(self) -> Tensor:
         """|r w|, the standard deviation of the injected noise where sigma has its root mean square of 1.
@@ -291,9 +287,9 @@ def _check_choice(what: str, name: object, valid: Any) -> None:
         raise unknown_name(what, str(name), valid)
 
 
-def _check_finite(what: str, value: float) -> None:
-    if not math.isfinite(value):
-        raise InputError(f"{what} must be a finite number, not {value}")
+def _check_finite(what: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InputError(f"{what} must be a finite number, not {value!r}")
 
 
 def _checked_size(size: object) -> tuple[int, int] | None:
@@ -323,11 +319,24 @@ _SWITCHES: dict[str, Any] = {
 
 
 def _changed(preset: RiemannPreset, changes: dict[str, Any]) -> RiemannPreset:
-    fields = {field.name for field in dataclasses.fields(RiemannPreset)}
+    kinds = {field.name: type(getattr(preset, field.name)) for field in dataclasses.fields(RiemannPreset)}
     for name, value in changes.items():
-        _check_choice("switch of Riemannian noise", name, fields)
+        _check_choice("switch of Riemannian noise", name, kinds)
         if name in _SWITCHES:
-            _check_choice(name, value, _SWITCHES[name])
-        elif not isinstance(value, bool):
+            _check_choice(name, str(value), _SWITCHES[name])
+        elif kinds[name] is bool and not isinstance(value, bool):
+            raise InputError(f"{name} must be True or False, not {value!r}")
+        elif kinds[name] is float:
             _check_finite(name, value)
-    return dataclasses.replace(preset, **changes)
+    settings = dataclasses.replace(preset, **changes)
+    if settings.map_std < 0:
+        raise InputError(f"map_std is a standard deviation and cannot be {settings.map_std}; give 0 or more")
+    if "w" in changes and settings.strength == "tied":
+        raise InputError(
+            "w has no effect where the noise is tied to r; give strength='own' too, or leave it out"
+        )
+    if "r" in changes and not settings.learn_r:
+        raise InputError(
+            "r has no effect where it is not learned but 1; give learn_r=True too, or leave it out"
+        )
+    return settings

@@ -27,6 +27,7 @@ class RiemannPreset:
         b: Initial offset of Eq. 15.
         map_std: Standard deviation of what is added to the initial A and b, N(0, 1) times this.
         equalised: Whether the maps A and b are stored sqrt(H) times too large (equalised learning rate).
+            Without a size there are no maps, and the scalars are stored as they are.
     """
 
     identifier: Identifier = "sum"

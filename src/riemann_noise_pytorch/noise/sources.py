@@ -10,6 +10,7 @@ Frozen noise is a function, not a state: the value at a position of a layer's pl
 depends on the seed, the layer's name, ``first_sample + i`` and the position alone. So it is the same at any
 batch size, in any order, in any number of processes, on any device up to rounding, in float32 and in
 float64; and it needs no random operation, so it passes through ``vmap``, ``jvp`` and ``torch.compile``.
+(Under ``vmap`` over single samples each call sees a batch of one, so all get the noise of ``first_sample``.)
 """
 
 import contextlib
@@ -189,9 +190,16 @@ def noise_layers(module: nn.Module) -> dict[str, NoiseLayer]:
         module: Any module, a noise layer itself included (its name is then empty).
 
     Returns:
-        The layers by qualified name, in order of registration.
+        The layers by qualified name, in order of registration. Wrappers by ``torch.compile`` and data
+        parallelism do not show in the names.
     """
-    return {name: layer for name, layer in module.named_modules() if isinstance(layer, NoiseLayer)}
+    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    inner = module.get_submodule("module") if isinstance(module, parallel) else module
+    return {
+        ".".join(part for part in name.split(".") if part != "_orig_mod"): layer
+        for name, layer in inner.named_modules()
+        if isinstance(layer, NoiseLayer)
+    }
 
 
 @contextlib.contextmanager

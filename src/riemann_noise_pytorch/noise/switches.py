@@ -24,6 +24,7 @@ switch          value                meaning
 ==============  ===================  =============================================================
 """
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -74,12 +75,12 @@ def neg_max(mu: FeatureMap) -> SpatialMap:
     return -mu.amin(dim=1, keepdim=True).to(reduction_dtype(mu))
 
 
-def max_abs_unit(mu_tilde: SpatialMap, scale: float = 1.0) -> SpatialMap:
+def max_abs_unit(mu_tilde: SpatialMap, spread: float = 1.0, size: float = 1.0) -> SpatialMap:
     """Eq. 14 mapped from [-1, 1] to [0, 1], (N, 1, H, W) -> (N, 1, H, W)."""
-    return (semantic_coefficient(mu_tilde, scale) + 1) / 2
+    return (semantic_coefficient(mu_tilde, spread, size) + 1) / 2
 
 
-def signed_max_unit(mu_tilde: SpatialMap, scale: float = 1.0) -> SpatialMap:
+def signed_max_unit(mu_tilde: SpatialMap, spread: float = 1.0, size: float = 1.0) -> SpatialMap:
     """Centred, divided by the signed maximum (floored as in D1), then (s + 1) / 2.
 
     (N, 1, H, W) -> (N, 1, H, W), at most 1; as low as (2 - HW) / 2.
@@ -87,7 +88,7 @@ def signed_max_unit(mu_tilde: SpatialMap, scale: float = 1.0) -> SpatialMap:
     mean = mu_tilde.mean(dim=positions(mu_tilde), keepdim=True)
     s = mu_tilde - mean
     largest = s.amax(dim=positions(s), keepdim=True)
-    return (s / torch.maximum(largest, flatness_floor(mean, scale)) + 1) / 2
+    return (s / torch.maximum(largest, flatness_floor(mean, spread, size)) + 1) / 2
 
 
 def rms_local_scale(s_d: SpatialMap, alpha: Scalar) -> SpatialMap:
@@ -130,7 +131,7 @@ IDENTIFIERS: dict[Identifier, Callable[[FeatureMap], SpatialMap]] = {
     "abs_sum": abs_sum,
     "neg_max": neg_max,
 }
-RANGES: dict[Range, Callable[[SpatialMap, float], SpatialMap]] = {
+RANGES: dict[Range, Callable[[SpatialMap, float, float], SpatialMap]] = {
     "max_abs": semantic_coefficient,
     "max_abs_unit": max_abs_unit,
     "signed_max_unit": signed_max_unit,
@@ -143,12 +144,32 @@ LAWS: dict[Law, Callable[[Tensor], Tensor]] = {
 }
 
 
-def identifier_scale(identifier: Identifier, channels: int) -> float:
-    """The size of an identifier on features of unit variance: sqrt(C) for sums, 1 for maxima.
+def usual_spread(identifier: Identifier, channels: int) -> tuple[float, float]:
+    """How much an identifier varies on independent normal features of unit variance, and its size on ones.
+
+    The spread of a sum grows with sqrt(C); that of the largest of many falls slowly, from 1 for one channel
+    to 0.37 for 512, and is taken as 0.25.
+
+    Args:
+        identifier: Its name.
+        channels: Channels of the features.
+
+    Returns:
+        Standard deviation over positions, and value on features that are all 1 in size.
 
     Raises:
         InputError: There is no channel to reduce.
     """
     if channels < 1:
         raise InputError("the feature map has no channels; noise injection needs (N, C, H, W) with C >= 1")
-    return 1.0 if identifier == "neg_max" else channels**0.5
+    if identifier == "neg_max":
+        return _SPREAD[identifier], 1.0
+    return _SPREAD[identifier] * channels**0.5, float(channels)
+
+
+_SPREAD: dict[Identifier, float] = {
+    "sum": 1.0,
+    "relu_neg_sum": math.sqrt((1 - 1 / math.pi) / 2),
+    "abs_sum": math.sqrt(1 - 2 / math.pi),
+    "neg_max": 0.25,
+}
