@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.experiments.metric_names import METRIC_LABELS, metric_label
 from riemann_noise_pytorch.report import write_report
-from riemann_noise_pytorch.report.tables import ARM_LABELS, METRIC_LABELS
+from riemann_noise_pytorch.report.tables import ARM_LABELS
 from tests.report.compare_folder import ARMS, METRICS, fabricate
 
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}${7*7}"
@@ -105,6 +106,7 @@ def test_the_answer_comes_first(whole):
         text.index(words)
         for words in (
             "Does noise injection improve the generator? Riemannian noise:",
+            "the generators turned it off",
             "The numbers",
             "Samples",
             "Metrics Look for",
@@ -127,7 +129,64 @@ def test_all_arms_and_metrics_appear(whole, words):
 def test_the_protocol_of_every_metric_is_printed(whole):
     text = Page(whole).text
     for key, (name, _, interval) in METRICS.items():
-        assert f"{METRIC_LABELS[key]} {key} {name} n = 2000; interval: {interval}" in text
+        assert f"{metric_label(key, name)} {key} {name} n = 2000; interval: {interval}" in text
+
+
+def test_the_first_sentence_stands_large_and_the_others_in_a_list(whole):
+    paragraph, findings = re.search(
+        r'<p class="answer">(.*?)</p>\s*<ul class="findings">(.*?)</ul>', whole, re.S
+    ).groups()
+    assert paragraph.startswith("Riemannian noise: sliced Wasserstein distance lower")
+    items = re.findall(r"<li>(.*?)</li>", findings)
+    assert len(items) == 2
+    assert items[-1].endswith("the generators turned it off.")
+
+
+def test_one_sentence_makes_no_list(small):
+    small.of("verdict")[0]["sentences"] = ["Nothing was shown."]
+    text = write_report(small.write().path).read_text()
+    assert '<p class="answer">Nothing was shown.</p>' in text
+    assert '<ul class="findings">' not in text
+
+
+@pytest.mark.parametrize("norm", ["rms", "l2"])
+def test_the_caption_of_sigma_is_true_of_the_layer(small, norm):
+    import torch
+    from safetensors.numpy import load_file, save_file
+
+    from riemann_noise_pytorch.noise.layers import RiemannNoise
+    from riemann_noise_pytorch.noise.sources import given, off
+
+    layer = RiemannNoise(4, preset="neutral", norm=norm, w=0.3, dtype=torch.float64)
+    layer.reset_parameters(torch.Generator().manual_seed(0))
+    mu = torch.randn(3, 5, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    epsilon = torch.ones(3, 1, 4, 4, dtype=torch.float64)
+    with torch.no_grad():
+        sigma = layer.local_scale(mu)
+        with off(layer):
+            still = layer(mu)
+        with given(layer, {"*": epsilon}):
+            moved = layer(mu)
+    r, w = (1.0 if factor is None else factor.detach() for factor in (layer.r, layer.w))
+    torch.testing.assert_close(still, r * sigma * mu)
+    torch.testing.assert_close((moved - still).abs(), (sigma * r * w).abs().expand(3, 5, 4, 4))
+    path = small.path / "artifacts" / "riemannian-seed0.safetensors"
+    pictures = {key: value for key, value in load_file(path).items() if not key.startswith("sigma/")}
+    save_file(pictures | {"sigma/stage4.noise": sigma[:, 0].float().numpy()}, path)
+    text = _written(small).text
+    if norm == "rms":
+        torch.testing.assert_close((sigma * layer.strength()).abs(), (sigma * r * w).abs())
+        assert "the root mean square of every map is 1" in text
+        assert "is |σ| times the layer’s strength |r w|." in text
+    else:
+        assert "the root mean square of every map is 1" not in text
+        assert "is |σ| times |r w|." in text
+
+
+def test_the_page_claims_nothing_of_pairs_that_is_true_of_single_runs_alone(whole):
+    assert "needs more seeds" not in whole
+    assert "could have shown" not in whole
+    assert whole.count("such a comparison would show with 80 % probability") == 2
 
 
 def test_configuration_and_environment_are_printed(whole):

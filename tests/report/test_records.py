@@ -32,7 +32,7 @@ def test_every_record_is_read(tmp_path):
     assert (len(comparison.summaries), len(comparison.differences)) == (15, 15)
     assert comparison.reference("swd").floor == 22.0
     assert comparison.reference("mc_z").floor is None
-    assert len(comparison.sentences) == 2
+    assert len(comparison.sentences) == 3
 
 
 def test_arms_keep_their_order_whatever_the_order_of_the_records(folder):

@@ -90,7 +90,11 @@ def test_markdown_is_a_table_whatever_the_cells_hold(tmp_path):
     for record in folder.records:
         if record.get("metric") == "swd":
             record["metric"] = "a|b\nc<script>\\"
-    lines = markdown(summary_table(read_comparison(folder.write().path))).splitlines()
+        if record.get("name"):
+            record["name"] = "a|b\nc<script>\\"
+    table, notes = markdown(summary_table(read_comparison(folder.write().path))).split("\n\n")
+    assert notes == r"- a\|b c&lt;script>\\"
+    lines = table.splitlines()
     assert len(lines) == 2 + 3
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {9}
     assert "<script>" not in "".join(lines)
@@ -98,7 +102,9 @@ def test_markdown_is_a_table_whatever_the_cells_hold(tmp_path):
 
 
 def test_plain_text_aligns_and_names_each_metric_once(comparison):
-    lines = plain(summary_table(comparison)).splitlines()
+    table, notes = plain(summary_table(comparison)).split("\n\n")
+    assert len(notes.splitlines()) == len(METRICS)
+    lines = table.splitlines()
     assert len(lines) == 2 + 15
     assert len({len(line) for line in lines}) == 1
     assert sum("sliced Wasserstein" in line for line in lines) == 1
@@ -108,7 +114,7 @@ def test_plain_text_holds_no_control_characters(tmp_path):
     folder = fabricate(tmp_path / "out", seeds=(0,), metrics=("swd",), images=4)
     for record in folder.records:
         if record.get("metric") == "swd":
-            record["metric"] = "\x1b[31mred\x07"
+            record["metric"] = record["name"] = "\x1b[31mred\x07"
     text = plain(summary_table(read_comparison(folder.write().path)))
     assert "\x1b" not in text
     assert "\x07" not in text

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -13,8 +13,9 @@ from riemann_noise_pytorch.experiments.options import CompareConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
-    from riemann_noise_pytorch.report import Table
+    from riemann_noise_pytorch.report import Comparison, Table
 
 
 @dataclass(frozen=True)
@@ -38,39 +39,71 @@ def main(arguments: Sequence[str]) -> None:
     options.config.validate()
     keep_big_buffers()
 
-    from rich.console import Console
-
     from riemann_noise_pytorch.cli.compare_progress import CompareDisplay
     from riemann_noise_pytorch.experiments.compare import compare
 
-    with CompareDisplay() as display:
+    with CompareDisplay(make_console(stderr=True)) as display:
         compare(options.config, options.out, resume=options.resume, on_progress=display.update)
 
-    from riemann_noise_pytorch.report import plain, read_comparison, summary_table, write_report
+    from riemann_noise_pytorch.report import read_comparison, write_report
 
-    comparison = read_comparison(options.out)
-    console = Console()
-    table = summary_table(comparison)
-    if console.is_terminal:
-        _print(console, table)
+    print_comparison(make_console(), read_comparison(options.out), write_report(options.out))
+
+
+def make_console(**options: Any) -> "Console":
+    """A console that prints text as it is: paths and names may hold brackets and colons.
+
+    Args:
+        options: Further options of rich's console.
+    """
+    from rich.console import Console
+
+    return Console(**options, markup=False, emoji=False, highlight=False)
+
+
+def print_comparison(console: "Console", comparison: "Comparison", page: Path) -> None:
+    """Print the summary, how each metric was measured, the verdict and where the page is.
+
+    Args:
+        console: From :func:`make_console`; elsewhere than on a terminal, lines are not broken.
+        comparison: The records.
+        page: The report's path.
+    """
+    from riemann_noise_pytorch.report import plain, summary_table
+
+    table, wide = summary_table(comparison), not console.is_terminal
+    if wide:
+        console.print(plain(table), soft_wrap=True)
     else:
-        print(plain(table))
-    for sentence in comparison.sentences:
-        console.print(f"\n{sentence}", highlight=False, markup=False, soft_wrap=not console.is_terminal)
-    console.print(f"\nReport: {write_report(options.out)}", highlight=False, markup=False, soft_wrap=True)
+        console.print(_styled(table), end="\n\n")
+        for note in table.notes:
+            console.print(f"- {note}", style="dim")
+    head, *findings = comparison.sentences or ["No verdict was recorded."]
+    console.print(f"\n{head}", soft_wrap=wide, style="bold")
+    for finding in findings:
+        console.print(f"- {finding}", soft_wrap=wide)
+    console.print(f"\nReport: {page}", soft_wrap=True)
 
 
-def _print(console: "Console", table: "Table") -> None:
-    from rich.table import Table as RichTable
+def _styled(table: "Table") -> "Text":
+    """Lay a table out for a terminal of 80 columns: names of the first column stand on lines of their own."""
+    from rich.text import Text
 
-    shown = RichTable(title=table.title, title_justify="left", header_style="bold")
-    for column in table.columns:
-        dim = "dim" if column.kind == "reference" else None
-        shown.add_column(column.heading, justify="right" if column.numeric else "left", style=dim)
-    before = None
-    for row in table.rows:
-        if before not in (None, row[0]):
-            shown.add_section()
-        shown.add_row(row[0] if row[0] != before else "", *row[1:])
-        before = row[0]
-    console.print(shown)
+    _, *columns = table.columns
+    rows = [[column.heading for column in columns], *(row[1:] for row in table.rows)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> Text:
+        text = Text()
+        for cell, width, column in zip(cells, widths, columns, strict=True):
+            padded = cell.rjust(width) if column.numeric else cell.ljust(width)
+            text.append(f"  {padded}", "dim" if column.kind == "reference" else None)
+        return text
+
+    lines, before = [Text(table.title, "italic"), line(rows[0])], None
+    for name, *cells in table.rows:
+        if name != before:
+            lines.append(Text(f"\n{name}", "bold"))
+        lines.append(line(cells))
+        before = name
+    return Text("\n").join(lines)

@@ -6,6 +6,7 @@ Nothing is computed here: every number was decided where it was measured, and th
 """
 
 from riemann_noise_pytorch.report.html import write_report
+from riemann_noise_pytorch.report.protocols import protocols
 from riemann_noise_pytorch.report.records import Comparison, read_comparison
 from riemann_noise_pytorch.report.tables import Table, difference_table, markdown, plain, summary_table
 
@@ -15,6 +16,7 @@ __all__ = [
     "difference_table",
     "markdown",
     "plain",
+    "protocols",
     "read_comparison",
     "summary_table",
     "write_report",

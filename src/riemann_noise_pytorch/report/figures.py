@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from riemann_noise_pytorch.report.protocols import label
 from riemann_noise_pytorch.report.records import Comparison, Measurement, Reference, Run
-from riemann_noise_pytorch.report.tables import arm_label, layer_label, metric_label
+from riemann_noise_pytorch.report.tables import arm_label, layer_label
 from riemann_noise_pytorch.report.themes import Theme, arm_colour, arm_marker, blend
 
 Series = tuple[list[float], list[float]]
@@ -53,7 +54,7 @@ def metric_panel(comparison: Comparison, metric: str, theme: Theme) -> Figure:
     axes.set_xlim(-0.6, len(comparison.arms) - 0.4)
     axes.tick_params(axis="x", length=0, labelcolor=theme.ink)
     axes.grid(axis="y")
-    _title(axes, metric_label(metric))
+    _title(axes, label(comparison, metric))
     return figure
 
 

@@ -15,20 +15,20 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from riemann_noise_pytorch.experiments.metric_names import METRIC_LABELS
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.report.artifacts import Pictures, read_pictures
 from riemann_noise_pytorch.report.figures import loss_panel, metric_panel, noisy_arms, strength_panel
 from riemann_noise_pytorch.report.pictures import deviation_view, sheet_views, sigma_view
 from riemann_noise_pytorch.report.pixels import Picture
+from riemann_noise_pytorch.report.protocols import label, protocol_names
 from riemann_noise_pytorch.report.records import Comparison, read_comparison
 from riemann_noise_pytorch.report.tables import (
-    METRIC_LABELS,
     Table,
     arm_label,
     decimals,
     difference_table,
     layer_label,
-    metric_label,
     number,
     summary_table,
 )
@@ -146,7 +146,7 @@ def _metric_alt(comparison: Comparison, metric: str) -> str:
     rows = [row for row in comparison.summaries if row.metric == metric]
     places = decimals(row.mean for row in rows)
     means = "; ".join(f"{arm_label(row.arm)} {number(row.mean, places)}" for row in rows)
-    return f"{metric_label(metric)}, mean over seeds: {means or 'not summarised'}."
+    return f"{label(comparison, metric)}, mean over seeds: {means or 'not summarised'}."
 
 
 def _pixel_pictures(
@@ -179,16 +179,13 @@ def _protocols(comparison: Comparison) -> list[View]:
     views = []
     for metric in comparison.metrics:
         rows = [row for row in comparison.measurements if row.metric == metric]
-        names = [row.name for row in rows] + [
-            row.name for row in comparison.summaries if row.metric == metric
-        ]
         counts = sorted({row.count for row in rows if row.count is not None})
         intervals = dict.fromkeys(row.interval for row in rows if row.interval)
         views.append(
             {
                 "metric": metric,
-                "label": metric_label(metric),
-                "names": list(dict.fromkeys(names)),
+                "label": label(comparison, metric),
+                "names": protocol_names(comparison, metric),
                 "counts": counts,
                 "intervals": list(intervals),
             }
@@ -210,7 +207,7 @@ def _measurements(comparison: Comparison) -> list[View]:
             }
             for row in sorted(rows, key=lambda row: (comparison.arms.index(row.arm), row.seed))
         ]
-        views.append({"name": metric_label(metric), "rows": lines})
+        views.append({"name": label(comparison, metric), "rows": lines})
     return views
 
 

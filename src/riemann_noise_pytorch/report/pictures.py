@@ -58,11 +58,16 @@ class SigmaLayer:
 
 @dataclass(frozen=True)
 class SigmaView:
-    """The sigma maps of one arm, below the images that they belong to."""
+    """The sigma maps of one arm, below the images that they belong to.
+
+    ``unit`` tells whether the root mean square of every map is 1, so that the learned strength is that of the
+    noise.
+    """
 
     arm: str
     images: Picture
     layers: tuple[SigmaLayer, ...]
+    unit: bool
     bar: Picture
 
 
@@ -128,7 +133,8 @@ def sigma_view(arm: str, pictures: Pictures) -> SigmaView | None:
         SigmaLayer(layer, f"{maps.shape[1]}×{maps.shape[2]}", signed_strip(maps[:count], tile, _GAP))
         for layer, maps in layers.items()
     ]
-    return SigmaView(arm, strip(images, tile, _GAP), tuple(views), colour_bar(SIGNED_COLOURS))
+    unit = all(_is_unit(maps) for maps in layers.values())
+    return SigmaView(arm, strip(images, tile, _GAP), tuple(views), unit, colour_bar(SIGNED_COLOURS))
 
 
 def deviation_view(first: Mapping[str, Pictures]) -> DeviationView | None:
@@ -153,6 +159,11 @@ def deviation_view(first: Mapping[str, Pictures]) -> DeviationView | None:
         above = None if images is None else strip(images[: len(shown)], tile, _GAP)
         rows.append(DeviationRow(arm, above, deviation_strip(shown, limit, tile, _GAP), highest[arm]))
     return DeviationView(tuple(rows), limit, colour_bar(DEVIATION_COLOURS))
+
+
+def _is_unit(maps: Maps) -> bool:
+    """Whether every map has a root mean square of 1, but for rounding."""
+    return np.allclose((maps.astype(np.float64) ** 2).mean(axis=(1, 2)), 1, atol=0.02)
 
 
 def _sheet(arm: str | None, label: str, note: str, images: Maps) -> Sheet:

@@ -7,20 +7,13 @@ interval of one run (how well was this generator measured?), *between* is the st
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from riemann_noise_pytorch.report.protocols import label, protocols
 from riemann_noise_pytorch.report.records import Comparison, Difference, Summary
 
 ARM_LABELS = {"none": "no noise", "euclidean": "Euclidean", "riemannian": "Riemannian"}
-
-METRIC_LABELS = {
-    "swd": "sliced Wasserstein distance",
-    "ppl_zfull": "path length in z, full",
-    "ppl_zend": "path length in z, end",
-    "mc_z": "mean condition in z",
-    "ttmc_z": "tail condition in z",
-}
 
 MISSING = "–"
 
@@ -43,13 +36,15 @@ class Column:
 class Table:
     """Cells ready to print; rows that belong together repeat their first cell.
 
-    ``arms`` holds the key of each row's arm, for colours.
+    ``arms`` holds the key of each row's arm, for colours; ``notes`` are lines to print below, which say how
+    each metric was measured.
     """
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     arms: Sequence[str]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,9 @@ DIFFERENCE_COLUMNS = (
     Column("against", "name"),
     Column("difference", "number", "mean over the pairs of equal seed"),
     Column("interval", "number", "confidence interval of the difference"),
-    Column("detectable", "number", "the smallest difference that this comparison could have shown"),
+    Column(
+        "detectable", "number", "the true difference that such a comparison would show with 80 % probability"
+    ),
     Column("pairs", "reference", "number of seeds that both arms share"),
     Column("outcome", "name", "whether the interval leaves out zero"),
 )
@@ -87,11 +84,6 @@ DIFFERENCE_COLUMNS = (
 def arm_label(arm: str) -> str:
     """What an arm is called in print."""
     return ARM_LABELS.get(arm, arm)
-
-
-def metric_label(metric: str) -> str:
-    """What a metric is called where there is no room for its protocol."""
-    return METRIC_LABELS.get(metric, metric)
 
 
 def layer_label(layer: str) -> str:
@@ -156,9 +148,11 @@ def summary_table(comparison: Comparison) -> Table:
         numbers = (one.mean, one.within, one.between)
         written = [number(value, digits) for value in numbers]
         references = [number(row.untrained, digits), number(row.floor, digits)]
-        cells.append([metric_label(one.metric), arm_label(one.arm), *written, str(one.seeds), *references])
+        names = [label(comparison, one.metric), arm_label(one.arm)]
+        cells.append([*names, *written, str(one.seeds), *references])
     arms = [row.summary.arm for row in rows]
-    return _without_idle_references(Table("Metrics by kind of noise", SUMMARY_COLUMNS, cells, arms))
+    table = Table("Metrics by kind of noise", SUMMARY_COLUMNS, cells, arms, protocols(comparison))
+    return _without_idle_references(table)
 
 
 def difference_table(comparison: Comparison) -> Table:
@@ -180,10 +174,11 @@ def difference_table(comparison: Comparison) -> Table:
         interval = MISSING
         if row.low is not None and row.high is not None:
             interval = f"{number(row.low, digits, signed=True)} to {number(row.high, digits, signed=True)}"
-        names = [metric_label(row.metric), arm_label(row.arm), arm_label(row.against)]
+        names = [label(comparison, row.metric), arm_label(row.arm), arm_label(row.against)]
         detectable = number(row.smallest_detectable, digits)
         cells.append([*names, change, interval, detectable, str(row.pairs), outcome(row)])
-    return Table("Differences, paired by seed", DIFFERENCE_COLUMNS, cells, [row.arm for row in rows])
+    arms = [row.arm for row in rows]
+    return Table("Differences, paired by seed", DIFFERENCE_COLUMNS, cells, arms, protocols(comparison))
 
 
 def outcome(row: Difference) -> str:
@@ -250,13 +245,15 @@ def markdown(table: Table) -> str:
         table: From :func:`summary_table` or :func:`difference_table`.
 
     Returns:
-        Lines for a README, without a final newline; cells that would break the table are escaped.
+        Lines for a README, without a final newline, the notes as a list below; what would break the table is
+        escaped.
     """
     head = [column.heading for column in table.columns]
     body = [[_markdown_cell(cell) for cell in row] for row in table.rows]
     widths = [max(3, *(len(line[i]) for line in [head, *body])) for i in range(len(head))]
     rule = ["-" * (w - 1) + ":" if c.numeric else "-" * w for c, w in zip(table.columns, widths, strict=True)]
-    return "\n".join("| " + " | ".join(_pad(line, widths, table)) + " |" for line in [head, rule, *body])
+    lines = ["| " + " | ".join(_pad(line, widths, table)) + " |" for line in [head, rule, *body]]
+    return "\n".join([*lines, *_notes([_markdown_cell(note) for note in table.notes])])
 
 
 def plain(table: Table) -> str:
@@ -266,7 +263,8 @@ def plain(table: Table) -> str:
         table: From :func:`summary_table` or :func:`difference_table`.
 
     Returns:
-        Lines without a final newline; a name that repeats in the first column is written once.
+        Lines without a final newline, the notes below; a name that repeats in the first column is written
+        once.
     """
     head = [column.heading for column in table.columns]
     body = [[_printable(cell) for cell in row] for row in table.rows]
@@ -274,7 +272,12 @@ def plain(table: Table) -> str:
     lines = [head, ["-" * width for width in widths]]
     for above, row in zip([[""], *body], body, strict=False):
         lines.append(["" if row[0] == above[0] else row[0], *row[1:]])
-    return "\n".join("  ".join(_pad(line, widths, table)).rstrip() for line in lines)
+    rows = ["  ".join(_pad(line, widths, table)).rstrip() for line in lines]
+    return "\n".join([*rows, *_notes([_printable(note) for note in table.notes])])
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    return ["", *(f"- {note}" for note in notes)] if notes else []
 
 
 def _pad(cells: Sequence[str], widths: Sequence[int], table: Table) -> list[str]:
@@ -298,7 +301,7 @@ def _without_idle_references(table: Table) -> Table:
         if column.kind != "reference" or any(row[i] != MISSING for row in table.rows)
     ]
     rows = [[row[i] for i in kept] for row in table.rows]
-    return Table(table.title, [table.columns[i] for i in kept], rows, table.arms)
+    return replace(table, columns=[table.columns[i] for i in kept], rows=rows)
 
 
 def _index(names: Sequence[str], name: str) -> int:
