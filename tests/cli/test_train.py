@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from riemann_noise_pytorch.cli.main import main
+from riemann_noise_pytorch.training.checkpoints import load_snapshot
 from riemann_noise_pytorch.training.config import PRESETS
 from tests.cli.conftest import SMALL
+from tests.data.pictures import cut_short, write_folder
 
 
 def test_a_run_folder_is_made(run: Path) -> None:
@@ -70,6 +72,13 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         (["--noise", "gaussian", "--out", "new"], "'riemannian'"),
         (["--riemann-preset", "paper", "--out", "new"], "no meaning with noise none"),
         (["--preset", "dcgan-rni", "--riemann-preset", "papr", "--out", "new"], "did you mean 'paper'?"),
+        (["--preset", "dcgan-eni", "--noise", "riemannian", "--out", "new"], "set preset to dcgan-rni"),
+        (
+            ["--preset", "dcgan-rni", "--noise", "none", "--out", "new"],
+            "noise none contradicts preset dcgan-rni",
+        ),
+        (["--r1-interval", "4", "--out", "new"], "no meaning with r1_gamma 0"),
+        (["--ema-recalibration-images", "64", "--out", "new"], "no meaning with ema_norm_statistics copy"),
         (["--kimg", "-1", "--out", "new"], "kimg"),
         (["--batch", "many", "--out", "new"], "--batch"),
         (["--resolution", "20", "--out", "new"], "resolution"),
@@ -104,6 +113,53 @@ def test_a_damaged_snapshot_is_refused(run: Path, tmp_path: Path, refused: Calla
     for snapshot in (copy / "snapshots").iterdir():
         snapshot.write_bytes(snapshot.read_bytes()[:-100])
     assert "damaged" in refused("train", "--resume", copy)
+
+
+def pictures(folder: Path) -> Path:
+    return write_folder(
+        folder, [f"{number:02d}.png" for number in range(12)], height=16, width=16, channels=1
+    )
+
+
+def test_bad_images_are_told_by_name_and_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = pictures(tmp_path / "pictures"), tmp_path / "out"
+    cut_short(folder / "05.png")
+    cut_short(folder / "08.png")
+    assert main(["train", *SMALL, "--data", str(folder), "--skip-bad-images", "--out", str(out)]) == 0
+    assert (
+        "10 images of pictures (2 bad images left out; the first is 05.png: it is cut"
+        in capsys.readouterr().out
+    )
+    log = (out / "log.txt").read_text()
+    assert "left out 05.png: it is cut short" in log
+    assert "left out 08.png: it is cut short" in log
+
+
+def test_a_run_whose_image_is_damaged_later_says_how_to_go_on(
+    tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    folder, out = pictures(tmp_path / "pictures"), tmp_path / "out"
+    victim = folder / "05.png"
+    content = victim.read_bytes()
+    assert main(["train", *SMALL, "--data", str(folder), "--out", str(out)]) == 0
+    for damage in (b"", content[: len(content) // 2]):
+        victim.write_bytes(damage)
+        line = refused("train", "--resume", out, "--kimg", "0.048")
+        assert "05.png': it is" in line
+        assert f"put the file back as it was and go on with: riemann-noise train --resume {out};" in line
+        assert "start a new run (--out NEW --skip-bad-images)" in line
+    assert "start a new run" in refused("train", "--resume", out, "--skip-bad-images")
+    victim.write_bytes(content)
+    assert main(["train", "--resume", str(out), "--kimg", "0.048"]) == 0
+
+
+def test_a_run_stopped_before_its_first_snapshot_is_resumed_from_the_start(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut").mkdir()
+    shutil.copy(run / "config.json", tmp_path / "cut")
+    assert main(["train", "--resume", str(tmp_path / "cut")]) == 0
+    last = "snapshots/00000032.safetensors"
+    first, again = (load_snapshot(folder / last).tensors for folder in (run, tmp_path / "cut"))
+    assert all(first[name].equal(again[name]) for name in first if not name.startswith("rng/"))
 
 
 def test_an_unwritable_place_is_refused(tmp_path: Path, refused: Callable[..., str]) -> None:

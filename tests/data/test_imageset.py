@@ -106,6 +106,17 @@ def test_mirrored_batch_equals_its_single_images_and_spares_the_original():
     assert torch.equal(pixels, before)
 
 
+def test_mirror_images_are_told_from_originals_by_position():
+    plain = TensorImages(some_pixels())
+    once = MirroredImages(plain)
+    twice = MirroredImages(once)
+    assert (plain.num_originals, once.num_originals, twice.num_originals) == (6, 6, 6)
+    for images in (once, twice):
+        for index in range(len(images)):
+            original = plain.image(index % images.num_originals)
+            assert any(torch.equal(images.image(index), same) for same in (original, original.flip(-1)))
+
+
 @pytest.mark.parametrize("labels", [None, [0, 3, 1, 1, 0, 2]])
 def test_hash_equals_its_literal_transcription(labels):
     pixels = some_pixels()

@@ -17,6 +17,7 @@ from riemann_noise_pytorch.training.checkpoints import (
     load_snapshot,
     newest_snapshot,
     prune_snapshots,
+    set_aside_beyond,
     write_snapshot,
 )
 from riemann_noise_pytorch.training.state import TrainState, config_for_images, load_weights
@@ -202,6 +203,35 @@ def test_pruning_keeps_the_newest(tmp_path, state):
         "00000016.safetensors",
         "00000024.safetensors",
     ]
+
+
+def test_pruning_spares_the_file_just_written_whatever_its_number(tmp_path, state):
+    for images_seen in (8, 16, 24):
+        save(tmp_path, state, images_seen)
+    written = list_snapshots(tmp_path)[0]
+    prune_snapshots(tmp_path, 1, written)
+    assert [path.name for path in list_snapshots(tmp_path)] == [written.name, "00000024.safetensors"]
+
+
+def test_what_is_set_aside_is_no_snapshot_any_more_but_is_kept(tmp_path, state):
+    for images_seen in (8, 16, 100_000_000):
+        save(tmp_path, state, images_seen)
+    beyond = {path.name: path.read_bytes() for path in list_snapshots(tmp_path)[1:]}
+    aside = set_aside_beyond(tmp_path, 8)
+    assert {path.name: path.read_bytes() for path in aside} == {
+        f"{name}.damaged": content for name, content in beyond.items()
+    }
+    assert [path.name for path in list_snapshots(tmp_path)] == ["00000008.safetensors"]
+    assert set_aside_beyond(tmp_path, 8) == []
+
+
+def test_the_device_is_remembered_and_unknown_in_files_without_it(snapshot, state, tmp_path):
+    assert load_snapshot(snapshot).device == ""
+    config = config_for_images(small(noise="riemannian", riemann_preset="seed"), blobs())
+    known = write_snapshot(
+        tmp_path, state.tensors(), config=config, images_seen=32, step=4, data=DATA, device="cpu"
+    )
+    assert load_snapshot(known).device == "cpu"
 
 
 def test_a_full_disk_leaves_the_old_snapshot_and_no_rubbish(snapshot, state, monkeypatch):

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.training.config import PRESETS, TrainConfig, resolve_config
+from riemann_noise_pytorch.models.choices import NoiseKind
+from riemann_noise_pytorch.training.config import PRESETS, TrainConfig, preset_of, resolve_config
+from riemann_noise_pytorch.training.state import config_for_images
+from tests.training.runs import blobs
 
 
 def test_presets_are_the_papers_rows_and_differ_in_the_noise_alone():
@@ -66,6 +69,12 @@ def test_unknown_names_are_met_with_the_nearest(preset: str, overrides: dict[str
         ({"kimg": 0.01, "tick_kimg": 0.01}, "kimg 0.01 is less than one batch of 64"),
         ({"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
         ({"norm": "none", "ema_norm_statistics": "recalibrate"}, "recalibrate has no meaning with norm none"),
+        ({"r1_interval": 4}, "r1_interval has no meaning with r1_gamma 0; set that above 0"),
+        ({"adam_lazy_correction": False}, "adam_lazy_correction has no meaning with r1_gamma 0"),
+        (
+            {"ema_recalibration_images": 64},
+            "ema_recalibration_images has no meaning with ema_norm_statistics copy; set that to recalibrate",
+        ),
     ],
 )
 def test_contradictory_options_are_refused_with_the_remedy(overrides: dict[str, Any], message: str):
@@ -73,6 +82,33 @@ def test_contradictory_options_are_refused_with_the_remedy(overrides: dict[str, 
         resolve_config("dcgan", overrides)
     assert "\n" not in str(caught.value)
     assert ";" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("preset", "noise", "right"),
+    [
+        ("dcgan-eni", "riemannian", "dcgan-rni"),
+        ("dcgan-eni", "none", "dcgan"),
+        ("dcgan-rni", "euclidean", "dcgan-eni"),
+        ("dcgan-rni", "none", "dcgan"),
+    ],
+)
+def test_a_row_without_its_noise_is_refused_and_the_right_row_named(preset: str, noise: str, right: str):
+    with pytest.raises(InputError, match=f"noise {noise} contradicts .*; .* set preset to {right}$"):
+        resolve_config(preset, {"noise": noise})
+
+
+def test_options_that_go_together_are_accepted():
+    resolve_config("dcgan", {"r1_gamma": 1.0, "r1_interval": 4, "adam_lazy_correction": False})
+    resolve_config("dcgan", {"ema_norm_statistics": "recalibrate", "ema_recalibration_images": 64})
+
+
+@pytest.mark.parametrize("noise", ["none", "euclidean", "riemannian"])
+def test_the_record_of_a_run_names_the_row_of_its_noise(noise: NoiseKind):
+    complete = config_for_images(TrainConfig(noise=noise), blobs())
+    assert complete.preset == preset_of(noise)
+    assert complete == config_for_images(resolve_config(preset_of(noise)), blobs())
+    complete.validate()
 
 
 @pytest.mark.parametrize(

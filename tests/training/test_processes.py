@@ -8,6 +8,7 @@ import socket
 import pytest
 import torch
 
+from riemann_noise_pytorch.data.imageset import TensorImages
 from riemann_noise_pytorch.errors import InputError, Interrupted
 from riemann_noise_pytorch.noise.sources import NoiseLayer, frozen
 from riemann_noise_pytorch.seeds import derive
@@ -59,6 +60,7 @@ def everything(rank, port, folder):
         if rank == 0:
             (folder / f"{noise}-{norm}.json").write_text(json.dumps(seen))
     draw_noise(rank, folder)
+    spoil_one(rank, folder)
     stop_one(rank, folder)
     with pytest.raises(InputError, match="a batch of 9 cannot be shared by 2 processes"):
         train(small(batch=9), blobs(), folder / "odd")
@@ -81,6 +83,36 @@ def draw_noise(rank, folder):
     train(small(3, noise="euclidean", noise_strength=1.0), blobs(), folder / "fresh")
     NoiseLayer.draw = draw
     (folder / f"noise-{rank}.json").write_text(json.dumps(seen[0]))
+
+
+class Spoilt(TensorImages):
+    """Blobs that fail from some batch on."""
+
+    left = 10**9
+
+    def batch(self, indices):
+        self.left -= 1
+        if self.left < 0:
+            raise InputError("image 7 is damaged")
+        return super().batch(indices)
+
+
+def spoil_one(rank, folder):
+    """Let the images fail in the second process alone; both must stop, and go on together."""
+    config = options("riemannian", "none")
+    images = Spoilt(blobs().pixels)
+    digest = images.content_hash()
+    if rank == 1:
+        images.left = 5
+    with pytest.raises(InputError) as caught:
+        train(config, images, folder / "spoilt", noise_source=by_sample)
+    (folder / f"spoilt-{rank}").write_text(str(caught.value))
+    images.left = 10**9
+    train(config, images, folder / "spoilt", resume=True, noise_source=by_sample)
+    assert load_snapshot(list_snapshots(folder / "spoilt")[0]).data["content_hash"] == digest
+    others = TensorImages(blobs().pixels.flip(0))
+    with pytest.raises(InputError, match=r"saw other images: .*content_hash"):
+        train(config, others, folder / "spoilt", resume=True, noise_source=by_sample)
 
 
 def stop_one(rank, folder):
@@ -128,6 +160,17 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step_and_they_resume_exac
     whole = load_snapshot(list_snapshots(folder / "riemannian-none")[-1])
     resumed = load_snapshot(list_snapshots(folder / "stopped")[-1])
     assert [path.stem for path in list_snapshots(folder / "stopped")].count("00000056") == 1
+    assert equal(weights(resumed), weights(whole))
+
+
+def test_images_that_fail_in_one_process_stop_all_and_they_resume_exactly(folder):
+    first, second = ((folder / f"spoilt-{rank}").read_text() for rank in range(2))
+    saved = folder / "spoilt" / "snapshots" / "00000040.safetensors"
+    assert first.startswith(f"the images failed in another process; the state before it is in {saved};")
+    assert second.startswith(f"image 7 is damaged; the state before it is in {saved};")
+    whole = load_snapshot(list_snapshots(folder / "riemannian-none")[-1])
+    resumed = load_snapshot(list_snapshots(folder / "spoilt")[-1])
+    assert saved.is_file()
     assert equal(weights(resumed), weights(whole))
 
 

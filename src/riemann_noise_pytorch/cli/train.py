@@ -83,6 +83,16 @@ def _open(config: TrainConfig) -> "ImageSet":
     )
 
 
+def _reopen(config: TrainConfig, run_dir: Path) -> "ImageSet":
+    from riemann_noise_pytorch.data.decoding import BadImageError
+    from riemann_noise_pytorch.training.real_images import images_failed
+
+    try:
+        return _open(config)
+    except BadImageError as error:
+        raise images_failed(error, run_dir) from error
+
+
 def _description(config: TrainConfig) -> str:
     from riemann_noise_pytorch.training.describe import describe
 
@@ -93,7 +103,7 @@ def _train(options: TrainOptions, run_dir: Path) -> None:
     from riemann_noise_pytorch.cli.progress import TrainingDisplay
     from riemann_noise_pytorch.training.loop import train
 
-    images = _open(options.config)
+    images = _reopen(options.config, options.resume) if options.resume else _open(options.config)
     is_first = os.environ.get("RANK", "0") == "0"
     if is_first:
         print(
@@ -113,5 +123,7 @@ def _train(options: TrainOptions, run_dir: Path) -> None:
 
 
 def _skipped(images: "ImageSet") -> str:
-    skipped = getattr(getattr(images, "images", images), "skipped", ())
-    return f" ({len(skipped)} bad images left out, {skipped[0]} the first)" if skipped else ""
+    if not images.skipped:
+        return ""
+    name, reason = images.skipped[0]
+    return f" ({len(images.skipped)} bad images left out; the first is {name}: {reason})"

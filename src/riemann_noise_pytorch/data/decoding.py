@@ -45,7 +45,7 @@ class BadImageError(InputError):
     def __str__(self) -> str:
         return (
             f"cannot use image {self.name!r}: {self.reason}; {self.remedy}, "
-            "or skip such images (skip_bad_images)"
+            "or leave such images out (--skip-bad-images, in Python skip_bad_images=True)"
         )
 
 

@@ -130,6 +130,14 @@ class ImageSet(ABC):
         """One more than the largest label; 0 without labels."""
         return 0 if self.labels is None else int(self.labels.max()) + 1
 
+    @property
+    def num_originals(self) -> int:
+        """Images that are not mirror images of others; image i shows the picture of i % num_originals.
+
+        Whoever splits a set must keep an original and its mirror image on one side.
+        """
+        return len(self)
+
     def content_hash(self) -> str:
         """Name what the set contains: the same pixels and labels in the same order give the same hash.
 
@@ -203,6 +211,11 @@ class MirroredImages(ImageSet):
 
     Args:
         images: The set of n images; position i >= n is the mirror image of i - n, with the same label.
+
+    Example:
+        >>> twice = MirroredImages(TensorImages(torch.zeros(5, 1, 4, 4, dtype=torch.uint8)))
+        >>> len(twice), twice.num_originals, 7 % twice.num_originals
+        (10, 5, 2)
     """
 
     def __init__(self, images: ImageSet) -> None:
@@ -213,6 +226,11 @@ class MirroredImages(ImageSet):
 
     def __len__(self) -> int:
         return 2 * len(self.images)
+
+    @property
+    def num_originals(self) -> int:
+        """Images of the set that was mirrored; see :attr:`ImageSet.num_originals`."""
+        return self.images.num_originals
 
     def image(self, index: int) -> Tensor:
         """Give one image or mirror image; see :meth:`ImageSet.image`."""

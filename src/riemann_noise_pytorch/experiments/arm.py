@@ -94,7 +94,7 @@ def run_arm(arm: Arm, report: Report) -> None:
         RiemannNoiseError: The training or a measurement cannot go on.
     """
     images = open_data(arm.config)
-    resume = (arm.run_dir / "snapshots").is_dir()
+    resume = (arm.run_dir / "config.json").is_file()
     accelerator = make_accelerator(arm.config, arm.run_dir)
     train(
         arm.config, images, arm.run_dir, resume=resume, accelerator=accelerator,

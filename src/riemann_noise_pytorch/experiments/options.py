@@ -133,7 +133,9 @@ class CompareConfig:
         }
         options |= {name: getattr(self, name) for name in ("kimg", "z_dim", "width", "norm", "batch")}
         options |= {"lr_g": self.lr, "lr_d": self.lr, "r1_gamma": self.r1_gamma, "ema_kimg": self.ema_kimg}
-        options |= {"d_norm": "none", "beta1": 0.0, "beta2": 0.99, "r1_interval": 8, "ema_rampup": 0.05}
+        options |= {"d_norm": "none", "beta1": 0.0, "beta2": 0.99, "ema_rampup": 0.05}
+        if self.r1_gamma:
+            options["r1_interval"] = 8
         options |= {"seed": seed, "tick_kimg": self.kimg / TICKS}
         options |= {"snapshot_ticks": TICKS // 4, "keep_snapshots": 1, "device": self.device}
         return resolve_config(_ROWS.get(arm, "dcgan-rni"), options | self._noise_options(arm))

@@ -47,7 +47,8 @@ class Snapshot:
         config: The options of the run.
         images_seen: Real images seen.
         step: Steps done.
-        data: Name, number and shape of the real images.
+        data: Name, number, shape and content hash of the real images.
+        device: Kind of device that computed it, ``cpu`` or ``cuda``; empty where that is not known.
         versions: Versions of the libraries that wrote it.
         tensors: All tensors, on the CPU.
     """
@@ -57,6 +58,7 @@ class Snapshot:
     images_seen: int
     step: int
     data: Mapping[str, Any]
+    device: str
     versions: Mapping[str, str]
     tensors: Mapping[str, Tensor]
 
@@ -74,6 +76,7 @@ def write_snapshot(
     images_seen: int,
     step: int,
     data: Mapping[str, Any],
+    device: str = "",
 ) -> Path:
     """Write a snapshot into a run folder, whole or not at all.
 
@@ -83,7 +86,8 @@ def write_snapshot(
         config: The options of the run.
         images_seen: Real images seen; they name the file.
         step: Steps done.
-        data: Name, number and shape of the real images.
+        data: Name, number, shape and content hash of the real images.
+        device: Kind of device that computed it.
 
     Returns:
         The file.
@@ -98,6 +102,7 @@ def write_snapshot(
         "images_seen": images_seen,
         "step": step,
         "data": dict(data),
+        "device": device,
         "versions": {
             "riemann-noise-pytorch": version("riemann-noise-pytorch"),
             "torch": str(torch.__version__),
@@ -147,6 +152,7 @@ def load_snapshot(path: str | os.PathLike[str]) -> Snapshot:
         content["images_seen"],
         content["step"],
         content["data"],
+        content.get("device", ""),
         content["versions"],
         tensors,
     )
@@ -194,10 +200,41 @@ def newest_snapshot(run_dir: str | os.PathLike[str]) -> Snapshot:
     raise InputError(f"{run_dir} holds no snapshots, so it is no run that could be read; check the path")
 
 
-def prune_snapshots(run_dir: str | os.PathLike[str], keep: int) -> None:
-    """Delete all but the newest snapshots of a run; 0 keeps all."""
-    if keep:
-        for path in list_snapshots(run_dir)[:-keep]:
+def set_aside_beyond(run_dir: str | os.PathLike[str], images_seen: int) -> list[Path]:
+    """Rename the snapshots beyond a position to ``NAME.damaged``, so that nothing takes them for the newest.
+
+    Args:
+        run_dir: The run folder.
+        images_seen: Position of the newest snapshot that could be read: what is beyond it could not.
+
+    Returns:
+        The files under their new names.
+
+    Raises:
+        InputError: One cannot be renamed.
+    """
+    aside = []
+    for path in list_snapshots(run_dir):
+        if int(path.stem) > images_seen:
+            try:
+                aside.append(path.replace(path.with_name(f"{path.name}.damaged")))
+            except OSError as error:
+                raise InputError(
+                    f"cannot set the damaged {path} aside: {error.strerror or error}; delete it"
+                ) from error
+    return aside
+
+
+def prune_snapshots(run_dir: str | os.PathLike[str], keep: int, written: Path | None = None) -> None:
+    """Delete all but the newest snapshots of a run.
+
+    Args:
+        run_dir: The run folder.
+        keep: Number of snapshots to keep; 0 keeps all.
+        written: The file just written, which stays whatever its number.
+    """
+    for path in list_snapshots(run_dir)[:-keep] if keep else ():
+        if path != written:
             path.unlink(missing_ok=True)
 
 

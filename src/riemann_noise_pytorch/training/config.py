@@ -24,7 +24,8 @@ class TrainConfig:
     """
 
     preset: str = "dcgan"
-    """Preset from which the other options take their defaults: dcgan, dcgan-eni or dcgan-rni."""
+    """Preset from which the other options take their defaults: dcgan, dcgan-eni or dcgan-rni. The record of
+    a run names the one that has its noise."""
     data: str = "digits"
     """Real images: digits, photos, or the path of a folder or a ZIP of images."""
     resolution: int | None = None
@@ -36,7 +37,7 @@ class TrainConfig:
     resize_filter: str = "lanczos"
     """Filter by which images of another size are resized: box, bilinear, bicubic, lanczos or nearest."""
     skip_bad_images: bool = False
-    """Leave out images that cannot be read, and report them, instead of stopping."""
+    """Leave out images that cannot be read, and report them, instead of stopping. All are decoded to see."""
     workers: int = 0
     """Threads that decode images ahead of time; 0 decodes when asked."""
 
@@ -80,7 +81,7 @@ class TrainConfig:
     included: a published weight without it is half of gamma."""
     r1_interval: int = 16
     """Steps from one R1 penalty to the next; it is multiplied by the interval, and above 1 it has an
-    optimiser step of its own."""
+    optimiser step of its own. Only with r1_gamma above 0."""
     adam_lazy_correction: bool = True
     """Where R1 has steps of its own, scale the discriminator's learning rate by c = k/(k+1) and raise its
     betas to the power c, k being r1_interval."""
@@ -93,7 +94,7 @@ class TrainConfig:
     """Batch statistics of the averaged generator: copy those of the raw one, or recalibrate them on samples
     of its own before every use."""
     ema_recalibration_images: int = 2048
-    """Samples from which ema_norm_statistics=recalibrate computes."""
+    """Samples from which ema_norm_statistics=recalibrate computes; only with it."""
     seed: int = 0
     """Seed of initial weights, latents, noise and the order of the images."""
 
@@ -110,7 +111,7 @@ class TrainConfig:
     precision: Precision = "no"
     """Half precision of the networks; weights, penalties and averages stay in float32."""
     device: Device = "auto"
-    """auto takes a GPU where there is one."""
+    """auto takes a GPU where there is one. A run resumed on another device goes on with other roundings."""
 
     def validate(self, processes: int = 1) -> None:
         """Refuse unknown names, numbers out of range and options that contradict one another.
@@ -123,7 +124,9 @@ class TrainConfig:
         """
         _check_names(self)
         _check_numbers(self)
+        _check_preset(self)
         _check_noise(self)
+        _check_unused(self)
         _check_names_of_other_rooms(self)
         _check_schedule(self)
         if self.precision == "fp16" and self.device == "cpu":
@@ -154,8 +157,7 @@ class TrainConfig:
             >>> arm.preset, arm.noise, arm.riemann_preset
             ('dcgan-eni', 'euclidean', None)
         """
-        preset = next(name for name, changes in PRESETS.items() if changes.get("noise", "none") == noise)
-        changes: dict[str, Any] = {"preset": preset, "noise": noise}
+        changes: dict[str, Any] = {"preset": preset_of(noise), "noise": noise}
         for names, kinds in _NOISE_OPTIONS.items():
             if noise not in kinds:
                 changes |= {name: _DEFAULTS[name] for name in names}
@@ -179,6 +181,19 @@ _POSITIVE = (
     *("r1_interval", "ema_rampup", "ema_recalibration_images", "tick_kimg", "snapshot_ticks", "sample_grid"),
 )
 _NOT_NEGATIVE = ("noise_strength", "r1_gamma", "ema_kimg", "seed", "workers", "keep_snapshots")
+
+
+def preset_of(noise: NoiseKind) -> str:
+    """Name the preset that has a kind of noise.
+
+    Args:
+        noise: ``none``, ``euclidean`` or ``riemannian``.
+
+    Example:
+        >>> preset_of("euclidean")
+        'dcgan-eni'
+    """
+    return next(name for name, changes in PRESETS.items() if changes.get("noise", "none") == noise)
 
 
 def resolve_config(preset: str = "dcgan", overrides: Mapping[str, Any] | None = None) -> TrainConfig:
@@ -237,6 +252,27 @@ def _check_numbers(config: TrainConfig) -> None:
         value = getattr(config, name)
         if not 0 <= value < 1:
             raise InputError(f"{name} is {value}, but a decay lies in [0, 1); change it")
+
+
+def _check_preset(config: TrainConfig) -> None:
+    for name, value in PRESETS[config.preset].items():
+        given = getattr(config, name)
+        if given != value:
+            raise InputError(
+                f"{name} {given} contradicts preset {config.preset}, which has {name} {value}; leave "
+                f"{name} out, or set preset to {preset_of(config.noise)}"
+            )
+
+
+def _check_unused(config: TrainConfig) -> None:
+    unused: dict[str, str] = {}
+    if config.r1_gamma == 0:
+        unused |= dict.fromkeys(("r1_interval", "adam_lazy_correction"), "r1_gamma 0; set that above 0")
+    if config.ema_norm_statistics == "copy":
+        unused["ema_recalibration_images"] = "ema_norm_statistics copy; set that to recalibrate"
+    for name, told in unused.items():
+        if getattr(config, name) != _DEFAULTS[name]:
+            raise InputError(f"{name} has no meaning with {told}, or leave {name} out")
 
 
 def _check_noise(config: TrainConfig) -> None:

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, final
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.data.sampler import batches
@@ -31,8 +32,10 @@ from riemann_noise_pytorch.noise.sources import frozen, noise_layers
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.checkpoints import (
     Snapshot,
+    list_snapshots,
     newest_snapshot,
     prune_snapshots,
+    set_aside_beyond,
     snapshot_path,
     write_snapshot,
 )
@@ -40,6 +43,12 @@ from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.hooks import StepInfo, TickInfo
 from riemann_noise_pytorch.training.processes import by_process, make_accelerator, synchronise_norms
 from riemann_noise_pytorch.training.randomness import random_states, restore_random_states
+from riemann_noise_pytorch.training.real_images import (
+    data_record,
+    images_failed,
+    in_any_process,
+    same_data_record,
+)
 from riemann_noise_pytorch.training.run_folder import RunFolder
 from riemann_noise_pytorch.training.signals import StopRequest
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
@@ -61,12 +70,15 @@ def train(
 ) -> Path:
     """Train a generator, or go on training it.
 
+    Before the first step every image is decoded once, in the first process, for the hash of their content.
+
     Args:
         config: The options; what they leave open is taken from the images.
         images: The real images, of the resolution and channels that the options ask for.
         run_dir: The run folder, new or empty unless ``resume``.
-        resume: Go on from the newest undamaged snapshot in ``run_dir``; only a greater ``kimg`` may differ
-            from the run's options, and what does not change the result.
+        resume: Go on from the newest undamaged snapshot in ``run_dir``, or from the start where the run
+            was stopped before its first; only a greater ``kimg`` may differ from the run's options, and
+            ``workers``, ``keep_snapshots``, ``tracker`` and ``device``.
         on_tick: Called at every tick, in the first process, before the snapshot.
         progress: Called after every step, in the first process.
         accelerator: Device, precision and processes; made from the options by default.
@@ -77,7 +89,8 @@ def train(
         The last snapshot.
 
     Raises:
-        InputError: Options, images, folder or snapshot cannot be used, or a file cannot be written.
+        InputError: Options, images, folder or snapshot cannot be used, or a file cannot be written. Where
+            an image fails under way, a snapshot of the state before it is written.
         NonFiniteError: A loss or a gradient is not finite; the last snapshot is kept.
         Interrupted: SIGTERM or SIGINT came; a snapshot was written.
 
@@ -96,12 +109,16 @@ def train(
     snapshot = None
     if resume:
         folder.require_same(complete)
-        snapshot = newest_snapshot(run_dir)
-        _require_same_data(snapshot, images)
+        if list_snapshots(run_dir) or folder.stats():
+            snapshot = newest_snapshot(run_dir)
     else:
         folder.require_new()
+    if snapshot is None:
+        data = data_record(images, accelerator)
+    else:
+        data = same_data_record(snapshot.data, images, accelerator, run_dir)
     accelerator.wait_for_everyone()
-    run = _Run(complete, images, folder, accelerator, noise_source)
+    run = _Run(complete, images, data, folder, accelerator, noise_source)
     run.on_tick, run.progress = on_tick, progress
     try:
         with StopRequest() as stop:
@@ -109,7 +126,8 @@ def train(
             return run.go(stop)
     except RiemannNoiseError as error:
         with suppress(InputError):
-            run.log(str(error))
+            if folder.is_begun:
+                run.log(str(error))
         raise
     finally:
         run.close()
@@ -126,12 +144,14 @@ class _Run:
         self,
         config: TrainConfig,
         images: ImageSet,
+        data: Mapping[str, Any],
         folder: RunFolder,
         accelerator: Accelerator,
         noise_source: NoiseSource | None,
     ) -> None:
         self.config = config
         self.images = images
+        self.data = data
         self.folder = folder
         self.accelerator = accelerator
         self.is_main = accelerator.is_main_process
@@ -150,26 +170,42 @@ class _Run:
 
     def open(self, snapshot: Snapshot | None) -> None:
         """Start the folder, or take over a snapshot and cut what lies beyond it."""
+        if self.is_main:
+            self.folder.remove_leftovers()
         if snapshot is None:
-            if self.is_main:
-                self.folder.write_config(self.config)
-                self._save_samples(self.state.ema.refresh())
-            self.log(f"started with {len(self.images)} images of {self.images.name}")
-            self._save()
+            self._start()
         else:
-            self.state.load(snapshot.tensors, snapshot.step, str(snapshot.path))
-            mark = f"rng/{self.accelerator.process_index}/"
-            states = {n.removeprefix(mark): t for n, t in snapshot.tensors.items() if n.startswith(mark)}
-            restore_random_states(states, self.accelerator.device)
-            self.trainer.last_snapshot = snapshot.path
-            if self.is_main:
-                kept = self.folder.cut_stats(snapshot.images_seen)
-                self._started_s -= kept[-1]["elapsed_s"] if kept else 0.0
-                self.folder.write_config(self.config)
-            self.log(f"resumed from {snapshot.path.name}")
+            self._take_over(snapshot)
         if self.config.tracker != "none":
             options = {name: str(value) for name, value in asdict(self.config).items()}
             self.accelerator.init_trackers("riemann-noise", config=options)
+
+    def _start(self) -> None:
+        if self.is_main:
+            self.folder.write_config(self.config)
+            self._save_samples(self.state.ema.refresh())
+        images, device = self.images, self.accelerator.device.type
+        self.log(f"started with {len(images)} images of {images.name}, on {device}")
+        for name, reason in images.skipped:
+            self.log(f"left out {name}: {reason}")
+        self._save()
+
+    def _take_over(self, snapshot: Snapshot) -> None:
+        device = self.accelerator.device
+        self.state.load(snapshot.tensors, snapshot.step, str(snapshot.path))
+        mark = f"rng/{self.accelerator.process_index}/"
+        states = {n.removeprefix(mark): t for n, t in snapshot.tensors.items() if n.startswith(mark)}
+        restore_random_states(states, device)
+        self.trainer.last_snapshot = snapshot.path
+        if self.is_main:
+            for path in set_aside_beyond(self.folder.path, snapshot.images_seen):
+                self.log(f"a damaged snapshot was set aside as {path.name}")
+            kept = self.folder.cut_stats(snapshot.images_seen)
+            self._started_s -= kept[-1]["elapsed_s"] if kept else 0.0
+            self.folder.write_config(self.config)
+        self.log(f"resumed from {snapshot.path.name}, on {device.type}")
+        if snapshot.device not in ("", device.type):
+            self.log(f"the device was {snapshot.device} before: from here on numbers are rounded differently")
 
     def go(self, stop: StopRequest) -> Path:
         """Take the steps that are left; give the last snapshot."""
@@ -186,7 +222,7 @@ class _Run:
         )
         while state.step < config.steps:
             began_s = time.perf_counter()
-            measures, stopping = self.trainer.step(next(stream), stop.number != 0)
+            measures, stopping = self.trainer.step(self._next(stream), stop.number != 0)
             self._note(measures, time.perf_counter() - began_s)
             stopping = stopping or (alone and stop.number != 0)
             ends = state.step == config.steps
@@ -208,6 +244,21 @@ class _Run:
         """Write a line to the run's log."""
         if self.is_main:
             self.folder.log(f"{self.images_seen} images: {message}")
+
+    def _next(self, stream: Iterator[Tensor]) -> Tensor:
+        """Give the next real images; where they fail in any process, all save the state and stop."""
+        failure: Exception | None = None
+        batch = torch.empty(0)
+        try:
+            batch = next(stream)
+        except Exception as error:
+            failure = error
+        if in_any_process(self.accelerator, failure is not None):
+            saved = self._save()
+            if failure and not isinstance(failure, InputError):
+                raise failure
+            raise images_failed(failure, self.folder.path, saved) from failure
+        return batch
 
     def _note(self, measures: Mapping[str, float], seconds_s: float) -> None:
         state = self.state
@@ -265,9 +316,11 @@ class _Run:
                 config=self.config,
                 images_seen=self.images_seen,
                 step=self.state.step,
-                data=_data_record(self.images),
+                data=self.data,
+                device=self.accelerator.device.type,
             )
-            prune_snapshots(self.folder.path, self.config.keep_snapshots)
+            written = snapshot_path(self.folder.path, self.images_seen)
+            prune_snapshots(self.folder.path, self.config.keep_snapshots, written)
         self.accelerator.wait_for_everyone()  # whoever goes on to read the newest snapshot must find this one
         path = snapshot_path(self.folder.path, self.images_seen)
         self.trainer.last_snapshot = path
@@ -282,18 +335,6 @@ class _Run:
             f"{signal.Signals(number).name} came at {self.images_seen / 1000:g} kimg; the state is in "
             f"{self.trainer.last_snapshot}; go on with: riemann-noise train --resume {self.folder.path}",
             number,
-        )
-
-
-def _data_record(images: ImageSet) -> dict[str, Any]:
-    return {"name": images.name, "count": len(images), "image_shape": list(images.image_shape)}
-
-
-def _require_same_data(snapshot: Snapshot, images: ImageSet) -> None:
-    if snapshot.data["count"] != len(images):
-        raise InputError(
-            f"the run saw {snapshot.data['count']} images, but there are {len(images)} now, so their order "
-            "would change; resume it with the data that it had"
         )
 
 

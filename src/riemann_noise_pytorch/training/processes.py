@@ -7,15 +7,23 @@ together with the numbers that are to be reported.
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object, is_tensorboard_available, is_wandb_available
+from accelerate.utils import (
+    InitProcessGroupKwargs,
+    gather_object,
+    is_tensorboard_available,
+    is_wandb_available,
+)
 from torch import Tensor, nn
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.training.config import TrainConfig
 
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for one another: the first alone hashes the images, which may take an hour."""
 _TRACKERS = {"tensorboard": is_tensorboard_available, "wandb": is_wandb_available}
 
 
@@ -43,7 +51,11 @@ def make_accelerator(config: TrainConfig, run_dir: str | os.PathLike[str]) -> Ac
         raise InputError(f"{config.tracker} is not installed; install it, or set tracker to none")
     try:
         accelerator = Accelerator(
-            cpu=wanted == "cpu", mixed_precision=config.precision, log_with=tracker, project_dir=run_dir
+            cpu=wanted == "cpu",
+            mixed_precision=config.precision,
+            log_with=tracker,
+            project_dir=run_dir,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
         )
     except ValueError as error:
         if "already been initialized" not in str(error):

@@ -1,5 +1,6 @@
 """The folder of a run: ``config.json``, ``stats.jsonl``, ``log.txt``, ``samples/`` and ``snapshots/``."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,7 +18,16 @@ from riemann_noise_pytorch.training.checkpoints import config_from_record
 from riemann_noise_pytorch.training.config import TrainConfig
 
 MAY_CHANGE = ("workers", "keep_snapshots", "tracker", "device")
-"""Options that a resumed run may have of its own, for they do not decide what it computes."""
+"""Options that a resumed run may have of its own. The first three do not touch what it computes. Another
+device computes the same run with other roundings, so that its numbers drift from those of the first; the log
+tells where it changed."""
+
+_LEFTOVERS = (
+    ".config.json.*.partial",
+    ".stats.jsonl.*.partial",
+    "samples/.*.png.*.partial",
+    "snapshots/.*.safetensors.*.partial",
+)
 
 
 def load_config(run_dir: str | os.PathLike[str]) -> TrainConfig:
@@ -48,15 +58,29 @@ class RunFolder:
         self.path = Path(path)
 
     def require_new(self) -> None:
-        """Refuse a folder that holds something.
+        """Refuse a folder that holds something else than what a run killed before its first file left.
 
         Raises:
             InputError: It does, or it is a file.
         """
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and {*self.path.iterdir()} - {*self._leftovers()}:
             raise InputError(f"{self.path} is not empty; choose another folder, or resume the run in it")
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"{self.path} is a file; choose a folder")
+
+    def remove_leftovers(self) -> None:
+        """Delete the half-written files of a killed run."""
+        for path in self._leftovers():
+            with contextlib.suppress(OSError):  # harmless where they cannot go
+                path.unlink()
+
+    def _leftovers(self) -> list[Path]:
+        return [path for pattern in _LEFTOVERS for path in self.path.glob(pattern)]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it holds the options of a run."""
+        return (self.path / "config.json").is_file()
 
     def require_same(self, config: TrainConfig) -> None:
         """Refuse options that differ from the run's in more than a greater length.

@@ -19,7 +19,7 @@ from riemann_noise_pytorch.models.networks import (
 from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.adam import adam, generator_groups, lazy_correction
-from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.config import TrainConfig, preset_of
 from riemann_noise_pytorch.training.ema import MovingAverage
 from riemann_noise_pytorch.training.regularizers import R1
 
@@ -32,6 +32,8 @@ MEASURES = (
 
 def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
     """Fill in what the images and the presets decide, and refuse images that do not fit.
+
+    The preset becomes the one that bears the noise in question, so that equal runs have equal records.
 
     Args:
         config: Options, possibly with ``resolution``, ``channels`` and ``riemann_preset`` left open.
@@ -53,10 +55,16 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
             raise InputError(
                 f"{name} is {wanted}, but the images have {found}; open them with the same {name}"
             )
-    preset = config.riemann_preset
-    if preset is None and config.noise == "riemannian":
-        preset = DEFAULT_PRESET
-    return dataclasses.replace(config, resolution=height, channels=channels, riemann_preset=preset)
+    kind = config.riemann_preset
+    if kind is None and config.noise == "riemannian":
+        kind = DEFAULT_PRESET
+    return dataclasses.replace(
+        config,
+        preset=preset_of(config.noise),
+        resolution=height,
+        channels=channels,
+        riemann_preset=kind,
+    )
 
 
 def network_config(config: TrainConfig) -> NetworkConfig:
