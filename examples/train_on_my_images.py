@@ -61,7 +61,6 @@ def main() -> None:
             "lr_g": 1e-3,
             "lr_d": 1e-3,
             "ema_rampup": 0.05,
-            "noise_strength": 0.1,
         },
     )
     images = open_images(data, resolution=config.resolution, mirror=config.mirror)

@@ -17,7 +17,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(OFF, "1")
         patch.setenv("RANK", "0")
-        noisy = ["--preset", "dcgan-rni", "--noise-strength", "0.5"]
+        noisy = ["--preset", "dcgan-rni"]
         assert main(["train", *noisy, *SMALL, "--out", str(folder)]) == 0
     return folder
 

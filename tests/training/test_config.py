@@ -23,10 +23,10 @@ def test_presets_are_the_papers_rows_and_differ_in_the_noise_alone():
 
 
 def test_overrides_win_over_the_preset():
-    config = resolve_config("dcgan-rni", {"noise_strength": 0.1, "batch": 32})
+    config = resolve_config("dcgan-eni", {"noise_strength": 0.1, "batch": 32})
     assert (config.preset, config.noise, config.noise_strength, config.batch) == (
-        "dcgan-rni",
-        "riemannian",
+        "dcgan-eni",
+        "euclidean",
         0.1,
         32,
     )
@@ -63,6 +63,7 @@ def test_unknown_names_are_met_with_the_nearest(preset: str, overrides: dict[str
             "riemann_preset has no meaning with noise euclidean",
         ),
         ({"noise_strength": 0.1}, "noise_strength has no meaning with noise none"),
+        ({"noise": "riemannian", "noise_strength": 0.1}, "preset 'paper' ties the noise to the features"),
         ({"noise_place": "after"}, "noise_place has no meaning with noise none"),
         ({"noise_lr_multiplier": 5.0}, "noise_lr_multiplier has no meaning with noise none"),
         ({"kimg": 0.5, "tick_kimg": 1.0}, "tick_kimg 1 is longer than the whole run of kimg 0.5"),

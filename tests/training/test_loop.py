@@ -30,12 +30,15 @@ def stats_of(run_dir):
     return [{name: value for name, value in line.items() if name not in TIMINGS} for line in lines]
 
 
+NEUTRAL = {"noise": "riemannian", "riemann_preset": "neutral", "noise_lr_multiplier": 10.0}
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A whole run with everything in it, and what its hooks were told."""
     run_dir = tmp_path_factory.mktemp("finished") / "run"
     ticks, steps = [], []
-    config = small(noise="riemannian", r1_gamma=1.0, r1_interval=4, noise_lr_multiplier=10.0)
+    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
     last = train(config, blobs(), run_dir, on_tick=ticks.append, progress=steps.append)
     return run_dir, last, ticks, steps
 
@@ -81,6 +84,11 @@ def test_hooks_are_told_of_every_step_and_tick(finished):
     assert torch.equal(ticks[-1].generator.stage4.conv(z), trained.stage4.conv(z))
 
 
+def test_riemannian_noise_is_the_papers_unless_another_preset_is_named():
+    assert config_for_images(small(noise="riemannian"), blobs()).riemann_preset == "paper"
+    assert config_for_images(small(**NEUTRAL), blobs()).riemann_preset == "neutral"
+
+
 def test_learned_strengths_move_from_zero(finished):
     strengths = stats_of(finished[0])[-1]["noise_strengths"]
     assert all(0 < strength < 12 * 10 * 2.1e-4 for strength in strengths.values())
@@ -88,7 +96,7 @@ def test_learned_strengths_move_from_zero(finished):
 
 def test_the_same_options_give_the_same_run_and_another_seed_another(finished, tmp_path):
     run_dir, last, _, _ = finished
-    config = small(noise="riemannian", r1_gamma=1.0, r1_interval=4, noise_lr_multiplier=10.0)
+    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
     torch.manual_seed(1234)
     again = train(config, blobs(), tmp_path / "again")
     assert equal(weights(load_snapshot(last)), weights(load_snapshot(again)))
@@ -234,7 +242,7 @@ def train_in_bfloat16(run_dir):
         return value
 
     R1.__call__ = penalty
-    config = small(3, precision="bf16", r1_gamma=1.0, noise="riemannian", noise_strength=0.1)
+    config = small(3, precision="bf16", r1_gamma=1.0, noise="riemannian")
     train(config, blobs(), run_dir, noise_source=look)
     (run_dir / "dtypes.json").write_text(json.dumps([str(dtype) for dtype in seen]))
 

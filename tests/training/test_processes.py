@@ -21,7 +21,7 @@ ARMS = [(noise, norm) for norm in ("none", "instance") for noise in ("none", "eu
 
 
 def options(noise, norm, **others):
-    strength = {} if noise == "none" else {"noise_strength": 0.3}
+    strength = {"noise_strength": 0.3} if noise == "euclidean" else {}
     return small(
         STEPS, noise=noise, norm=norm, d_norm=norm, r1_gamma=1.0, r1_interval=4, **strength, **others
     )

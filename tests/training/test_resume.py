@@ -23,6 +23,7 @@ from tests.training.test_loop import stats_of
 
 OPTIONS = {
     "noise": "riemannian",
+    "riemann_preset": "neutral",
     "noise_strength": 0.1,
     "r1_gamma": 1.0,
     "r1_interval": 4,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from riemann_noise_pytorch.errors import InputError, unknown_name
 from riemann_noise_pytorch.models.choices import NoisePlace, Norm
-from riemann_noise_pytorch.training.config import Device, TrainConfig, resolve_config
+from riemann_noise_pytorch.training.config import ROW_PRESET, Device, TrainConfig, resolve_config
 
 if TYPE_CHECKING:
     from riemann_noise_pytorch.metrics.distances import Distance
@@ -57,8 +57,8 @@ class CompareConfig:
     data: str = "digits"
     """Real images: digits, photos, or the path of a folder or a ZIP of images."""
     noise: tuple[str, ...] = ("none", "euclidean", "riemannian")
-    """Arms of the comparison: none, euclidean, riemannian, or presets of Riemannian noise by name (neutral,
-    which riemannian means, paper, author-ffhq, author-cat, author-church, seed)."""
+    """Arms of the comparison: none, euclidean, riemannian, or presets of Riemannian noise by name (paper,
+    which riemannian means, neutral, author-ffhq, author-cat, author-church, seed)."""
     seeds: int = 3
     """Trainings of every arm; differences between arms are tested over the seeds, from 2 on."""
     kimg: float = 40.0
@@ -89,7 +89,8 @@ class CompareConfig:
     """Half-life of the generator's moving average in thousands of images; never above a twentieth of those
     seen."""
     noise_strength: float = 0.1
-    """Initial standard deviation of the noise, where it has a strength of its own (paper has not)."""
+    """Initial standard deviation of the noise, where it has a strength of its own. (The paper's Riemannian
+    noise has none: it begins as strong as the features.)"""
     noise_place: NoisePlace = "before"
     """Noise before or after the activation."""
     noise_lr_multiplier: float = 1.0
@@ -141,7 +142,7 @@ class CompareConfig:
         return resolve_config(_ROWS.get(arm, "dcgan-rni"), options | self._noise_options(arm))
 
     def _noise_options(self, arm: str) -> dict[str, Any]:
-        from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET, RIEMANN_PRESETS  # imports torch
+        from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS  # imports torch
 
         if arm not in {*_ROWS, *RIEMANN_PRESETS}:
             raise unknown_name("kind or preset of noise", arm, {*_ROWS, *RIEMANN_PRESETS})
@@ -150,7 +151,7 @@ class CompareConfig:
         options = {"noise_place": self.noise_place, "noise_lr_multiplier": self.noise_lr_multiplier}
         if arm == "euclidean":
             return options | {"noise_strength": self.noise_strength}
-        preset = DEFAULT_PRESET if arm == "riemannian" else arm
+        preset = ROW_PRESET if arm == "riemannian" else arm
         own = RIEMANN_PRESETS[preset].strength == "own"
         return options | {"riemann_preset": preset, "noise_strength": self.noise_strength if own else None}
 

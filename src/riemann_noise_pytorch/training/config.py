@@ -54,8 +54,8 @@ class TrainConfig:
     noise: NoiseKind = "none"
     """Noise injected at every hidden stage of the generator."""
     riemann_preset: str | None = None
-    """Preset of Riemannian noise: neutral, paper, author-ffhq, author-cat, author-church or seed.
-    None: neutral."""
+    """Preset of Riemannian noise: paper, neutral, author-ffhq, author-cat, author-church or seed.
+    None: paper, whose noise is as strong as the features and has no strength of its own."""
     noise_strength: float | None = None
     """Initial standard deviation of the noise. None: the kind's or the preset's own, which is mostly 0."""
     noise_place: NoisePlace = "before"
@@ -170,6 +170,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "dcgan-rni": {"noise": "riemannian"},
 }
 """Named rows of the paper's tables, as differences from the defaults of :class:`TrainConfig`."""
+
+ROW_PRESET = "paper"
+"""What Riemannian noise means in the rows of the paper's tables: its equations as they are written."""
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
 _NOISE_OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
@@ -291,8 +294,16 @@ def _check_names_of_other_rooms(config: TrainConfig) -> None:
 
     if config.resize_filter not in RESIZE_FILTERS:
         raise unknown_name("resize filter", config.resize_filter, RESIZE_FILTERS)
-    if config.riemann_preset not in (None, *RIEMANN_PRESETS):
-        raise unknown_name("preset of Riemannian noise", str(config.riemann_preset), RIEMANN_PRESETS)
+    if config.noise != "riemannian":
+        return
+    preset = config.riemann_preset or ROW_PRESET
+    if preset not in RIEMANN_PRESETS:
+        raise unknown_name("preset of Riemannian noise", preset, RIEMANN_PRESETS)
+    if config.noise_strength is not None and RIEMANN_PRESETS[preset].strength == "tied":
+        raise InputError(
+            f"preset '{preset}' ties the noise to the features; leave noise_strength out, or set "
+            "riemann_preset to one with a strength of its own, such as neutral"
+        )
 
 
 def _check_schedule(config: TrainConfig) -> None:

@@ -16,10 +16,9 @@ from riemann_noise_pytorch.models.networks import (
     build_generator,
     initialise,
 )
-from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.adam import adam, generator_groups, lazy_correction
-from riemann_noise_pytorch.training.config import TrainConfig, preset_of
+from riemann_noise_pytorch.training.config import ROW_PRESET, TrainConfig, preset_of
 from riemann_noise_pytorch.training.ema import MovingAverage
 from riemann_noise_pytorch.training.regularizers import R1
 
@@ -57,7 +56,7 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
             )
     kind = config.riemann_preset
     if kind is None and config.noise == "riemannian":
-        kind = DEFAULT_PRESET
+        kind = ROW_PRESET
     return dataclasses.replace(
         config,
         preset=preset_of(config.noise),
@@ -83,7 +82,7 @@ def network_config(config: TrainConfig) -> NetworkConfig:
         norm=config.norm,
         d_norm=config.d_norm,
         noise=config.noise,
-        riemann_preset=config.riemann_preset or DEFAULT_PRESET,
+        riemann_preset=config.riemann_preset or ROW_PRESET,
         noise_strength=config.noise_strength,
         noise_place=config.noise_place,
     )
