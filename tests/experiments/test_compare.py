@@ -31,6 +31,8 @@ def test_records_hold_every_arm_seed_and_metric(finished):
     metrics = ("swd", "ppl_zfull", "ppl_zend", "mc_z", "ttmc_z")
     assert measured == {(a, s, m) for a in TINY.noise for s in (0, 1) for m in metrics}
     assert sum(r["record"] == "comparison" for r in records) == 3 * len(metrics)
+    (verdict,) = [r for r in records if r["record"] == "verdict"]
+    assert sum("noise: its strength went from" in s for s in verdict["sentences"]) == 2
     (setup,) = [r for r in records if r["record"] == "setup"]
     assert setup["data"]["count"] == 1797
     assert setup["config"]["noise_strength"] == {"none": None, "euclidean": 0.1, "riemannian": None}

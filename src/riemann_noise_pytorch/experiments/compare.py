@@ -27,7 +27,7 @@ from riemann_noise_pytorch.experiments.arm import (
     run_arm,
 )
 from riemann_noise_pytorch.experiments.artifacts import SHOWN_SAMPLES
-from riemann_noise_pytorch.experiments.contrast import contrast
+from riemann_noise_pytorch.experiments.contrast import contrast, noise_use
 from riemann_noise_pytorch.experiments.options import CompareConfig
 from riemann_noise_pytorch.experiments.pool import Event, Task, run_tasks
 from riemann_noise_pytorch.experiments.records import (
@@ -234,13 +234,9 @@ def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:
         "arms": list(config.noise),
         "seeds": list(range(config.seeds)),
     }
-    return [
-        setup,
-        reference,
-        *runs,
-        *measurements,
-        *contrast(measurements, config.noise, range(config.seeds)),
-    ]
+    *contrasts, verdict = contrast(measurements, config.noise, range(config.seeds))
+    verdict["sentences"] += noise_use(runs)
+    return [setup, reference, *runs, *measurements, *contrasts, verdict]
 
 
 def _common(arms: Sequence[Arm]) -> Record:
