@@ -1,0 +1,53 @@
+"""Published numbers are rebuilt from committed records, and the demo keeps its promises."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from riemann_noise_pytorch.report import difference_table, markdown, read_comparison, summary_table
+
+ROOT = Path(__file__).parents[2]
+TABLES = {
+    "README.md": ("demo", summary_table),
+    "results/README.md": ("presets-digits", summary_table),
+}
+
+
+@pytest.mark.parametrize(("document", "source"), TABLES.items())
+def test_a_published_table_is_that_of_its_record(document, source):
+    folder, table = source
+    text = (ROOT / document).read_text()
+    assert markdown(table(read_comparison(ROOT / "results" / folder))) in text
+
+
+def test_the_published_differences_are_those_of_the_record():
+    text = (ROOT / "results" / "README.md").read_text()
+    assert markdown(difference_table(read_comparison(ROOT / "results" / "presets-digits"))) in text
+
+
+def test_every_trained_arm_of_the_demo_is_near_the_real_images():
+    comparison = read_comparison(ROOT / "results" / "demo")
+    (reference,) = (r for r in comparison.references if r.metric == "swd")
+    distances = {(m.arm, m.seed): m.value for m in comparison.measurements if m.metric == "swd"}
+    assert len(distances) == 9
+    for (arm, _), distance in distances.items():
+        assert distance < reference.untrained[arm] / 3
+        assert distance < 6 * reference.floor
+    assert all(run.sample_std >= run.real_std / 2 for run in comparison.runs)
+
+
+def test_records_tell_their_origin_and_no_place_of_the_machine():
+    for path in (ROOT / "results").rglob("records.jsonl"):
+        text = path.read_text()
+        setup = json.loads(text.splitlines()[0])
+        assert setup["commit"] is not None
+        assert "dirty" not in setup["commit"]
+        assert {"torch", "cpu", "cores", "threads"} <= set(setup["environment"])
+        assert "/home/" not in text
+        assert "/tmp/" not in text
+
+
+def test_no_placeholder_is_left_in_the_documents():
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*.md")):
+        assert not any(mark in path.read_text() for mark in ("_TIME", "_TABLE", "TODO", "TBD"))
