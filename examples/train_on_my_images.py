@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few steps only")
     options = parser.parse_args()
 
-    data = options.data or make_folder(options.out / "images", 64 if options.quick else 1000)
+    data = options.data or make_folder(options.out / "images", 24 if options.quick else 1000)
     config = resolve_config(
         "dcgan-rni",
         {
@@ -56,8 +56,8 @@ def main() -> None:
             "mirror": True,
             "width": 4 if options.quick else 16,
             "batch": 16,
-            "kimg": 0.064 if options.quick else 10.0,
-            "tick_kimg": 0.032 if options.quick else 1.0,
+            "kimg": 0.032 if options.quick else 10.0,
+            "tick_kimg": 0.016 if options.quick else 1.0,
             "lr_g": 1e-3,
             "lr_d": 1e-3,
             "ema_rampup": 0.05,

@@ -220,8 +220,9 @@ def test_compiled_layer_equals_the_eager_one(kind):
     assert compiled(mu).shape == mu.shape
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind == "paper" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def test_inductor_compiles_the_layer(kind):
     torch.compiler.reset()
     layer = build(kind)

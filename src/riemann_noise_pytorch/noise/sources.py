@@ -332,11 +332,16 @@ def _mixed(x: Tensor) -> Tensor:
     return x ^ ((x >> 31) & ((1 << 33) - 1))
 
 
+def _counted(n: int, device: torch.device) -> Tensor:
+    """1, 2, ... n. Not by arange: torch's compiler folds its products into memory addresses, which overflow."""
+    return torch.linspace(1, n, n, dtype=torch.float64, device=device).round().to(torch.int64)
+
+
 def _counted_normal(seed: int, first_sample: int, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Standard normal float32 numbers, each from its seed, sample and position (Box and Muller 1958)."""
     samples, places = shape[0], math.prod(shape[1:])
-    sample = torch.arange(first_sample, first_sample + samples, device=device).unsqueeze(1)
-    place = torch.arange(1, places + 1, device=device)
+    sample = _counted(samples, device).unsqueeze(1) + (first_sample - 1)
+    place = _counted(places, device)
     stream = _mixed(sample * _signed(_GOLDEN) + _signed(seed))
     bits = _mixed(stream + place * _signed(_GOLDEN))
     low = (bits & 0xFFFFFFFF).to(torch.float64).add(0.5).mul(2.0**-32)
