@@ -333,7 +333,7 @@ def _mixed(x: Tensor) -> Tensor:
 
 
 def _counted(n: int, device: torch.device) -> Tensor:
-    """1, 2, ... n. Not by arange: torch's compiler folds its products into memory addresses, which overflow."""
+    """1, 2, ... n; not by arange, whose products torch's compiler takes for addresses, which overflow."""
     return torch.linspace(1, n, n, dtype=torch.float64, device=device).round().to(torch.int64)
 
 
