@@ -76,7 +76,7 @@ def test_nothing_is_ever_unpickled(snapshot, monkeypatch):
     monkeypatch.setattr("pickle.load", refuse)
     monkeypatch.setattr("pickle.Unpickler", refuse)
     monkeypatch.setattr(torch, "load", refuse)
-    load_generator(snapshot)
+    assert load_generator(snapshot).image_shape == (1, 16, 16)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])

@@ -100,8 +100,9 @@ def test_a_row_without_its_noise_is_refused_and_the_right_row_named(preset: str,
 
 
 def test_options_that_go_together_are_accepted():
-    resolve_config("dcgan", {"r1_gamma": 1.0, "r1_interval": 4, "adam_lazy_correction": False})
-    resolve_config("dcgan", {"ema_norm_statistics": "recalibrate", "ema_recalibration_images": 64})
+    lazy = resolve_config("dcgan", {"r1_gamma": 1.0, "r1_interval": 4, "adam_lazy_correction": False})
+    fresh = resolve_config("dcgan", {"ema_norm_statistics": "recalibrate", "ema_recalibration_images": 64})
+    assert (lazy.r1_interval, fresh.ema_recalibration_images) == (4, 64)
 
 
 @pytest.mark.parametrize("noise", ["none", "euclidean", "riemannian"])
@@ -147,9 +148,9 @@ def test_a_batch_must_be_divisible_by_the_processes():
 
 
 def test_zero_turns_off_what_may_be_off():
-    resolve_config(
-        "dcgan-eni", {"r1_gamma": 0.0, "ema_kimg": 0.0, "noise_strength": 0.0, "workers": 0, "seed": 0}
-    )
+    off = {"r1_gamma": 0.0, "ema_kimg": 0.0, "noise_strength": 0.0, "workers": 0, "seed": 0}
+    config = resolve_config("dcgan-eni", off)
+    assert {name: getattr(config, name) for name in off} == off
 
 
 def test_arms_differ_in_the_noise_alone_and_are_valid():

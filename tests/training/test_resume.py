@@ -221,7 +221,9 @@ def test_other_data_are_refused_by_what_differs(tmp_path):
 
 def test_the_same_data_under_another_name_are_the_same(tmp_path):
     train(small(3), blobs(), tmp_path / "run")
-    train(small(6), TensorImages(blobs().pixels, name="copy"), tmp_path / "run", resume=True)
+    last = train(small(6), TensorImages(blobs().pixels, name="copy"), tmp_path / "run", resume=True)
+    assert last == list_snapshots(tmp_path / "run")[-1]
+    assert load_snapshot(last).step == 6
 
 
 def test_another_device_is_logged(tmp_path, monkeypatch):
