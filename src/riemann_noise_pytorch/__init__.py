@@ -17,8 +17,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from riemann_noise_pytorch.noise.control import fresh, frozen, given, noise_layers, off, scaled
     from riemann_noise_pytorch.noise.layers import EuclideanNoise, RiemannNoise
-    from riemann_noise_pytorch.noise.sources import fresh, frozen, given, noise_layers, off, scaled
     from riemann_noise_pytorch.training.checkpoints import load_generator
 
     __version__: str
@@ -39,13 +39,13 @@ __all__ = [
 _HOMES = {
     "EuclideanNoise": "noise.layers",
     "RiemannNoise": "noise.layers",
-    "fresh": "noise.sources",
-    "frozen": "noise.sources",
-    "given": "noise.sources",
+    "fresh": "noise.control",
+    "frozen": "noise.control",
+    "given": "noise.control",
     "load_generator": "training.checkpoints",
-    "noise_layers": "noise.sources",
-    "off": "noise.sources",
-    "scaled": "noise.sources",
+    "noise_layers": "noise.control",
+    "off": "noise.control",
+    "scaled": "noise.control",
 }
 
 

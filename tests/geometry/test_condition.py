@@ -10,8 +10,8 @@ from torch import nn
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.geometry.condition import condition_number, condition_numbers
+from riemann_noise_pytorch.noise.control import off
 from riemann_noise_pytorch.noise.layers import EuclideanNoise
-from riemann_noise_pytorch.noise.sources import off
 
 
 class Linear(nn.Module):

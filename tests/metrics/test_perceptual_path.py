@@ -10,8 +10,8 @@ from torch import nn
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.metrics.distances import Distance, PyramidDistance
 from riemann_noise_pytorch.metrics.perceptual_path import lerp, perceptual_path_length, slerp
+from riemann_noise_pytorch.noise.control import off
 from riemann_noise_pytorch.noise.layers import EuclideanNoise
-from riemann_noise_pytorch.noise.sources import off
 
 PYRAMID = PyramidDistance()
 

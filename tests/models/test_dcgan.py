@@ -3,7 +3,7 @@ import torch
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from riemann_noise_pytorch.noise.sources import frozen, noise_layers
+from riemann_noise_pytorch.noise.control import frozen, noise_layers
 from tests.reference import dcgan as reference
 
 NORMS = ["batch", "instance", "none"]

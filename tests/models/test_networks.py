@@ -10,8 +10,8 @@ from riemann_noise_pytorch.models.networks import (
     build_generator,
     initialise,
 )
+from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
-from riemann_noise_pytorch.noise.sources import noise_layers
 
 SMALL = {"resolution": 32, "channels": 1, "width": 8, "z_dim": 10}
 

@@ -9,9 +9,12 @@ from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise import functional, switches
-from riemann_noise_pytorch.noise.layers import EuclideanNoise, RiemannNoise, make_noise
+from riemann_noise_pytorch.noise.control import frozen, given
+from riemann_noise_pytorch.noise.interfaces import NoiseLayer
+from riemann_noise_pytorch.noise.kinds import make_noise
+from riemann_noise_pytorch.noise.layers import EuclideanNoise, RiemannNoise
 from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
-from riemann_noise_pytorch.noise.sources import Given, NoiseLayer, frozen, given
+from riemann_noise_pytorch.noise.sources import Given
 from tests.reference import noise_injection as literal
 
 PRESETS = sorted(RIEMANN_PRESETS)
@@ -321,7 +324,7 @@ def test_make_noise_builds_each_kind():
     [
         (lambda: RiemannNoise(0), "size must be a positive integer"),
         (lambda: RiemannNoise((4, 0)), "size must be a positive integer"),
-        (lambda: RiemannNoise((4, 4, 4)), "size must be a positive integer"),
+        (lambda: RiemannNoise((4, 4, 4, 4)), "size must be a positive integer"),
         (lambda: RiemannNoise(4.5), "size must be a positive integer"),
         (lambda: RiemannNoise(True), "size must be a positive integer"),
         (lambda: RiemannNoise(4, preset="papr"), "did you mean 'paper'"),

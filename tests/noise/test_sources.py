@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.noise.control import fresh, frozen, given, noise_layers, off, scaled
 from riemann_noise_pytorch.noise.layers import EuclideanNoise, RiemannNoise
-from riemann_noise_pytorch.noise.sources import Fresh, Frozen, fresh, frozen, given, noise_layers, off, scaled
+from riemann_noise_pytorch.noise.sources import Fresh, Frozen
 from riemann_noise_pytorch.noise.switches import LAWS
 
 

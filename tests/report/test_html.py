@@ -154,8 +154,8 @@ def test_the_caption_of_sigma_is_true_of_the_layer(small, norm):
     import torch
     from safetensors.numpy import load_file, save_file
 
+    from riemann_noise_pytorch.noise.control import given, off
     from riemann_noise_pytorch.noise.layers import RiemannNoise
-    from riemann_noise_pytorch.noise.sources import given, off
 
     layer = RiemannNoise(4, preset="neutral", norm=norm, w=0.3, dtype=torch.float64)
     layer.reset_parameters(torch.Generator().manual_seed(0))

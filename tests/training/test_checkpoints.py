@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.noise.sources import frozen
+from riemann_noise_pytorch.noise.control import frozen
 from riemann_noise_pytorch.training import checkpoints
 from riemann_noise_pytorch.training.checkpoints import (
     DamagedSnapshot,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from riemann_noise_pytorch.data.imageset import TensorImages
 from riemann_noise_pytorch.errors import InputError, Interrupted, NonFiniteError
-from riemann_noise_pytorch.noise.sources import NoiseLayer
+from riemann_noise_pytorch.noise.interfaces import NoiseLayer
 from riemann_noise_pytorch.training import checkpoints
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_generator, load_snapshot
 from riemann_noise_pytorch.training.describe import describe

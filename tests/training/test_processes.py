@@ -10,7 +10,8 @@ import torch
 
 from riemann_noise_pytorch.data.imageset import TensorImages
 from riemann_noise_pytorch.errors import InputError, Interrupted
-from riemann_noise_pytorch.noise.sources import NoiseLayer, frozen
+from riemann_noise_pytorch.noise.control import frozen
+from riemann_noise_pytorch.noise.interfaces import NoiseLayer
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_snapshot
 from riemann_noise_pytorch.training.loop import train

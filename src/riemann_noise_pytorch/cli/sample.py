@@ -127,7 +127,7 @@ def images_of_seeds(
 def _noise(
     generator: "Generator", mode: NoiseMode, noise_seed: int, seed: int
 ) -> AbstractContextManager[None]:
-    from riemann_noise_pytorch.noise.sources import frozen, off
+    from riemann_noise_pytorch.noise.control import frozen, off
 
     if mode == "none":
         return off(generator)

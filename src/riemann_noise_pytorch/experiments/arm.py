@@ -18,7 +18,7 @@ from riemann_noise_pytorch.metrics.perceptual_path import perceptual_path_length
 from riemann_noise_pytorch.metrics.sliced_wasserstein import RealPatches, sample_spread
 from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.models.networks import build_generator, initialise
-from riemann_noise_pytorch.noise.sources import noise_layers
+from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.statistics.intervals import Interval, redraw_interval
 from riemann_noise_pytorch.training.checkpoints import load_generator

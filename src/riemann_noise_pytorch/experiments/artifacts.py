@@ -9,9 +9,9 @@ from torch import Tensor
 from riemann_noise_pytorch.data.images import to_uint8
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.models.interfaces import Generator
+from riemann_noise_pytorch.noise.control import frozen, noise_layers, off
 from riemann_noise_pytorch.noise.layers import RiemannNoise
 from riemann_noise_pytorch.noise.pairs import counted_normal
-from riemann_noise_pytorch.noise.sources import frozen, noise_layers, off
 from riemann_noise_pytorch.seeds import derive
 
 SHOWN_SAMPLES = 64

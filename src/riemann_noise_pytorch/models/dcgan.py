@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from riemann_noise_pytorch.errors import InputError, unknown_name
 from riemann_noise_pytorch.models.choices import NoiseKind, NoisePlace, Norm
 from riemann_noise_pytorch.models.interfaces import Discriminator, Generator
-from riemann_noise_pytorch.noise.layers import make_noise
+from riemann_noise_pytorch.noise.kinds import make_noise
 from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET
 
 RESOLUTIONS = (16, 32, 64, 128)

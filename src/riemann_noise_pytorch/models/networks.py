@@ -10,8 +10,8 @@ from riemann_noise_pytorch.errors import unknown_name
 from riemann_noise_pytorch.models.choices import Architecture, NoiseKind, NoisePlace, Norm
 from riemann_noise_pytorch.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from riemann_noise_pytorch.models.interfaces import Discriminator, Generator
+from riemann_noise_pytorch.noise.interfaces import NoiseLayer
 from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET
-from riemann_noise_pytorch.noise.sources import NoiseLayer
 from riemann_noise_pytorch.seeds import derive
 
 ARCHITECTURES = get_args(Architecture)

@@ -1,23 +1,21 @@
 """The two kinds of noise injection as modules: Euclidean (Eqs. 4 and 18) and Riemannian (Eqs. 13-17)."""
 
-import dataclasses
 import math
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise import switches
 from riemann_noise_pytorch.noise.functional import (
     affine_decomposition,
     euclidean_injection,
     riemannian_injection,
 )
-from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET, RIEMANN_PRESETS, RiemannPreset
-from riemann_noise_pytorch.noise.sources import NoiseLayer
+from riemann_noise_pytorch.noise.interfaces import NoiseLayer, as_size, check_finite
+from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET, changed_preset
 
-NOISE_KINDS = ("none", "euclidean", "riemannian")
 Device = torch.device | str | None
 
 
@@ -56,22 +54,14 @@ class EuclideanNoise(NoiseLayer):
         law: switches.Law = "gaussian",
         dtype: torch.dtype | None = None,
     ) -> None:
-        _check_choice("planes", planes, ("shared", "per_channel"))
-        _check_choice("law", law, switches.LAWS)
-        _check_finite("strength", strength)
+        check_finite("strength", strength)
         super().__init__(planes, law)
         self.initial_strength = float(strength)
-        self.a = nn.Parameter(_empty((), device, dtype))
+        self.a = nn.Parameter(empty_parameter((), device, dtype))
         self.reset_parameters()
 
-    def forward(self, mu: Tensor) -> Tensor:
-        """Inject noise into features (N, C, H, W); shape and dtype are kept.
-
-        Raises:
-            InputError: The features are not (N, C, H, W) of floating point.
-        """
-        _check_features(mu)
-        epsilon = self.draw(mu)
+    def inject(self, mu: Tensor, epsilon: Tensor | None) -> Tensor:
+        """Add a times the noise to features (N, C, ...)."""
         if epsilon is None:
             return mu
         return euclidean_injection(mu, self.a.to(mu.dtype), epsilon)
@@ -110,8 +100,8 @@ class RiemannNoise(NoiseLayer):
     paper's form with r = sqrt(HW) absorbed.
 
     Args:
-        size: Height and width of the feature map, an integer or a pair, for learned maps A and b; None for
-            scalars A and b and any resolution.
+        size: Spatial size of the features, for learned maps A and b: height and width, an integer that stands
+            for both, ``(L,)`` for features (N, C, L); None for scalars A and b and any size.
         device: Where the parameters live, a ``torch.device`` or its name.
         preset: ``neutral``, ``paper``, ``author-ffhq``, ``author-cat``, ``author-church`` or ``seed``.
         dtype: The dtype of the parameters.
@@ -119,8 +109,8 @@ class RiemannNoise(NoiseLayer):
             preset's, such as ``norm="l2"`` or ``w=0.1``.
 
     Raises:
-        InputError: An unknown preset, switch or value; a size that is no positive integer or pair of them;
-            ``norm="l2"`` without a size.
+        InputError: An unknown preset, switch or value; a size that is no positive integer or one to three of
+            them; ``norm="l2"`` without a size.
         RuntimeError, AssertionError: torch's own, where the device is not there.
 
     Example:
@@ -130,47 +120,39 @@ class RiemannNoise(NoiseLayer):
     """
 
     kind = "riemannian"
+    least_axes = 3
 
     def __init__(
         self,
-        size: int | tuple[int, int] | None = None,
+        size: int | tuple[int, ...] | None = None,
         device: Device = None,
         *,
         preset: str = DEFAULT_PRESET,
         dtype: torch.dtype | None = None,
         **changes: Any,
     ) -> None:
-        if preset not in RIEMANN_PRESETS:
-            raise unknown_name("preset of Riemannian noise", preset, RIEMANN_PRESETS)
-        settings = _changed(RIEMANN_PRESETS[preset], changes)
+        settings = changed_preset(preset, changes)
         super().__init__(settings.planes, settings.law)
         self.preset = preset
         self.settings = settings
-        self.size = _checked_size(size)
-        if settings.norm == "l2" and self.size is None:
+        maps = _checked_size(size) or ()
+        if settings.norm == "l2" and not maps:
             raise InputError("norm='l2' needs the size, for r starts at sqrt(HW); give a size, or norm='rms'")
-        maps = self.size or ()
-        self.A = nn.Parameter(_empty(maps, device, dtype))
-        self.b = nn.Parameter(_empty(maps, device, dtype))
-        self.alpha = nn.Parameter(_empty((), device, dtype))
-        self.r = nn.Parameter(_empty((), device, dtype)) if settings.learn_r else None
-        self.w = nn.Parameter(_empty((), device, dtype)) if settings.strength == "own" else None
+        self.A = nn.Parameter(empty_parameter(maps, device, dtype))
+        self.b = nn.Parameter(empty_parameter(maps, device, dtype))
+        self.alpha = nn.Parameter(empty_parameter((), device, dtype))
+        self.r = nn.Parameter(empty_parameter((), device, dtype)) if settings.learn_r else None
+        self.w = nn.Parameter(empty_parameter((), device, dtype)) if settings.strength == "own" else None
         self.reset_parameters()
 
-    def forward(self, mu: Tensor) -> Tensor:
-        """Inject noise into features (N, C, H, W); shape and dtype are kept.
+    @property
+    def size(self) -> tuple[int, ...] | None:
+        """The size of the maps A and b, None for scalars."""
+        return tuple(self.A.shape) or None
 
-        Raises:
-            InputError: The features are not (N, C, H, W) of floating point, or not of the layer's size.
-        """
-        _check_features(mu)
-        if self.size is not None and tuple(mu.shape[2:]) != self.size:
-            raise InputError(
-                f"this noise layer has maps of {self.size[0]}x{self.size[1]}, but the features are "
-                f"{'x'.join(map(str, mu.shape[2:]))}; build it with that size, or with size=None for any"
-            )
+    def inject(self, mu: Tensor, epsilon: Tensor | None) -> Tensor:
+        """Shape features (N, C, L), (N, C, H, W) or (N, C, D, H, W) and their noise."""
         sigma = self.local_scale(mu)
-        epsilon = self.draw(mu)
         if epsilon is None:
             return (self._radius() * sigma).to(mu.dtype) * mu
         return riemannian_injection(mu, sigma, self._radius(), epsilon, self._relative_strength())
@@ -214,7 +196,7 @@ class RiemannNoise(NoiseLayer):
 
     def extra_repr(self) -> str:
         """One line on the settings."""
-        size = "any size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
+        size = "any size" if self.size is None else as_size(self.size)
         return f"{size}, preset={self.preset}, planes={self.planes}, law={self.law}"
 
     def _radius(self) -> Tensor | float:
@@ -227,45 +209,8 @@ class RiemannNoise(NoiseLayer):
         return self.size[0] ** -0.5 if self.settings.equalised and self.size else 1.0
 
 
-def make_noise(
-    kind: str,
-    size: int | tuple[int, int] | None = None,
-    *,
-    preset: str = DEFAULT_PRESET,
-    strength: float | None = None,
-    device: Device = None,
-) -> NoiseLayer | None:
-    """Build a noise layer from the name of its kind.
-
-    Args:
-        kind: ``none``, ``euclidean`` or ``riemannian``.
-        size: Height and width of the features, for Riemannian noise with maps; None for any.
-        preset: The preset of Riemannian noise.
-        strength: Initial standard deviation of the noise; None for the kind's or the preset's own.
-        device: Where the parameters live.
-
-    Returns:
-        The layer, or None for ``none``.
-
-    Raises:
-        InputError: An unknown kind or preset, or a strength for a preset that ties it to r.
-    """
-    _check_choice("kind of noise", kind, NOISE_KINDS)
-    if kind == "none":
-        return None
-    if kind == "euclidean":
-        return EuclideanNoise(device, strength=strength or 0.0)
-    if preset not in RIEMANN_PRESETS:
-        raise unknown_name("preset of Riemannian noise", preset, RIEMANN_PRESETS)
-    if strength is None:
-        return RiemannNoise(size, device, preset=preset)
-    chosen = RIEMANN_PRESETS[preset]
-    if chosen.strength == "tied":
-        raise InputError(f"preset '{preset}' ties the noise to the features; leave the strength out")
-    return RiemannNoise(size, device, preset=preset, w=strength / chosen.r)
-
-
-def _empty(shape: tuple[int, ...], device: Device, dtype: torch.dtype | None) -> Tensor:
+def empty_parameter(shape: tuple[int, ...], device: Device, dtype: torch.dtype | None) -> Tensor:
+    """Allocate a parameter; where torch lacks the device, its error gets a line on what to do."""
     try:
         return torch.empty(shape, device=device, dtype=dtype)
     except (RuntimeError, AssertionError) as error:
@@ -273,70 +218,16 @@ def _empty(shape: tuple[int, ...], device: Device, dtype: torch.dtype | None) ->
         raise
 
 
-def _check_features(mu: Tensor) -> None:
-    if mu.ndim != 4:
-        raise InputError(
-            f"noise needs features (N, C, H, W), but these have shape {tuple(mu.shape)}; reshape them"
-        )
-    if not mu.is_floating_point():
-        raise InputError(f"noise needs floating-point features, but these are {mu.dtype}; convert them")
-
-
-def _check_choice(what: str, name: object, valid: Any) -> None:
-    if name not in valid:
-        raise unknown_name(what, str(name), valid)
-
-
-def _check_finite(what: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{what} must be a finite number, not {value!r}")
-
-
-def _checked_size(size: object) -> tuple[int, int] | None:
+def _checked_size(size: object) -> tuple[int, ...] | None:
     if size is None:
         return None
-    pair = (size, size) if isinstance(size, int) else size
+    axes = (size, size) if isinstance(size, int) else size
     if (
-        not isinstance(pair, (tuple, list))
-        or len(pair) != 2
-        or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in pair)
+        not isinstance(axes, (tuple, list))
+        or not 1 <= len(axes) <= 3
+        or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in axes)
     ):
         raise InputError(
-            f"size must be a positive integer or a pair of them, not {size!r}; None serves any size"
+            f"size must be a positive integer or one to three of them, not {size!r}; None serves any size"
         )
-    return (pair[0], pair[1])
-
-
-_SWITCHES: dict[str, Any] = {
-    "identifier": switches.IDENTIFIERS,
-    "range": switches.RANGES,
-    "alpha_on": ("affine", "ones"),
-    "norm": switches.NORMS,
-    "planes": ("shared", "per_channel"),
-    "strength": ("tied", "own"),
-    "law": switches.LAWS,
-}
-
-
-def _changed(preset: RiemannPreset, changes: dict[str, Any]) -> RiemannPreset:
-    kinds = {field.name: type(getattr(preset, field.name)) for field in dataclasses.fields(RiemannPreset)}
-    for name, value in changes.items():
-        _check_choice("switch of Riemannian noise", name, kinds)
-        if name in _SWITCHES:
-            _check_choice(name, str(value), _SWITCHES[name])
-        elif kinds[name] is bool and not isinstance(value, bool):
-            raise InputError(f"{name} must be True or False, not {value!r}")
-        elif kinds[name] is float:
-            _check_finite(name, value)
-    settings = dataclasses.replace(preset, **changes)
-    if settings.map_std < 0:
-        raise InputError(f"map_std is a standard deviation and cannot be {settings.map_std}; give 0 or more")
-    if "w" in changes and settings.strength == "tied":
-        raise InputError(
-            "w has no effect where the noise is tied to r; give strength='own' too, or leave it out"
-        )
-    if "r" in changes and not settings.learn_r:
-        raise InputError(
-            "r has no effect where it is not learned but 1; give learn_r=True too, or leave it out"
-        )
-    return settings
+    return tuple(axes)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.noise.sources import Frozen, frozen
+from riemann_noise_pytorch.noise.control import frozen
+from riemann_noise_pytorch.noise.sources import Frozen
 from riemann_noise_pytorch.seeds import derive
 
 Network = Callable[[Tensor], Tensor]

@@ -1,7 +1,11 @@
 """Named settings of Riemannian noise injection: every switch and every initial value, in one place."""
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any, get_args
 
+from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.noise.interfaces import check_choice, check_finite
 from riemann_noise_pytorch.noise.switches import AlphaOn, Identifier, Law, Norm, Planes, Range, Strength
 
 
@@ -76,3 +80,45 @@ RIEMANN_PRESETS: dict[str, RiemannPreset] = {
 }
 
 DEFAULT_PRESET = "neutral"
+
+_SWITCHES = {
+    "identifier": get_args(Identifier),
+    "range": get_args(Range),
+    "alpha_on": get_args(AlphaOn),
+    "norm": get_args(Norm),
+    "planes": get_args(Planes),
+    "strength": get_args(Strength),
+    "law": get_args(Law),
+}
+
+
+def changed_preset(name: str, changes: dict[str, Any]) -> RiemannPreset:
+    """Replace fields of a named preset.
+
+    Raises:
+        InputError: An unknown preset, field or value, or a field that has no effect in this preset.
+    """
+    if name not in RIEMANN_PRESETS:
+        raise unknown_name("preset of Riemannian noise", name, RIEMANN_PRESETS)
+    preset = RIEMANN_PRESETS[name]
+    kinds = {field.name: type(getattr(preset, field.name)) for field in dataclasses.fields(RiemannPreset)}
+    for field, value in changes.items():
+        check_choice("switch of Riemannian noise", field, kinds)
+        if field in _SWITCHES:
+            check_choice(field, str(value), _SWITCHES[field])
+        elif kinds[field] is bool and not isinstance(value, bool):
+            raise InputError(f"{field} must be True or False, not {value!r}")
+        elif kinds[field] is float:
+            check_finite(field, value)
+    settings = dataclasses.replace(preset, **changes)
+    if settings.map_std < 0:
+        raise InputError(f"map_std is a standard deviation and cannot be {settings.map_std}; give 0 or more")
+    if "w" in changes and settings.strength == "tied":
+        raise InputError(
+            "w has no effect where the noise is tied to r; give strength='own' too, or leave it out"
+        )
+    if "r" in changes and not settings.learn_r:
+        raise InputError(
+            "r has no effect where it is not learned but 1; give learn_r=True too, or leave it out"
+        )
+    return settings

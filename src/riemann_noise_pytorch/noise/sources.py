@@ -1,10 +1,7 @@
-"""Where epsilon comes from: fresh, frozen, given, scaled or off, for any noise layer by name.
+"""Where epsilon comes from: fresh, frozen, given, scaled or off.
 
-A :class:`NoiseLayer` asks its :class:`Source` for noise. A source is exchanged for the length of a ``with``
-block by layer name, by pattern or for all layers of a network:
-
-    with frozen(generator, seed=0), off(generator, "stage4.*"):
-        images = generator(z)
+A noise layer asks its :class:`Source` for noise; :mod:`~riemann_noise_pytorch.noise.control` exchanges the
+sources of a network.
 
 Frozen noise is a function, not a state: the value at a position of a layer's plane for sample i of a batch
 depends on the seed, the layer's name, ``first_sample + i`` and the position alone. So it is the same at any
@@ -13,21 +10,16 @@ float64; and it needs no random operation, so it passes through ``vmap``, ``jvp`
 (Under ``vmap`` over single samples each call sees a batch of one, so all get the noise of ``first_sample``.)
 """
 
-import contextlib
-import fnmatch
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from riemann_noise_pytorch.errors import InputError, unknown_name
-from riemann_noise_pytorch.noise.switches import LAWS, Law, Planes
-from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.noise.switches import LAWS, Law
 
 
 class Source(ABC):
@@ -38,7 +30,7 @@ class Source(ABC):
         """Draw the noise for one call of a layer.
 
         Args:
-            shape: (N, 1, H, W) or (N, C, H, W), as the layer's planes ask.
+            shape: (N, 1, ...) or (N, C, ...), as the layer's planes ask.
             law: The distribution of epsilon.
             like: A tensor of the wanted device and dtype.
 
@@ -96,7 +88,7 @@ class Given(Source):
     """Noise that the caller supplies; gradients reach it.
 
     Args:
-        maps: Noise broadcastable to what the layer asks for: (1 or N, 1 or C, H, W), or (H, W).
+        maps: Noise broadcastable to what the layer asks for: (1 or N, 1 or C, ...), or the positions alone.
     """
 
     maps: Tensor
@@ -147,172 +139,6 @@ class Off(Source):
     def epsilon(self, shape: tuple[int, ...], law: Law, like: Tensor) -> None:  # noqa: ARG002
         """Supply none."""
         return
-
-
-class NoiseLayer(nn.Module, ABC):
-    """A module that adds noise to a feature map, and can be told where the noise comes from.
-
-    Args:
-        planes: ``shared``: one noise plane for all channels; ``per_channel``: one for each.
-        law: The distribution of epsilon: ``gaussian``, ``clipped`` or ``uniform_ball``.
-    """
-
-    kind: ClassVar[str]
-
-    def __init__(self, planes: Planes, law: Law) -> None:
-        super().__init__()
-        self.planes: Planes = planes
-        self.law: Law = law
-        self.source: Source = Fresh()
-
-    @abstractmethod
-    def strength(self) -> Tensor:
-        """The standard deviation of the noise relative to what the layer makes of the features, a scalar."""
-
-    @abstractmethod
-    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
-        """Draw the initial values anew, from ``generator`` where they are random."""
-
-    def noise_shape(self, mu: Tensor) -> tuple[int, ...]:
-        """The shape of the noise for features (N, C, H, W): (N, 1, H, W) or (N, C, H, W)."""
-        channels = 1 if self.planes == "shared" else mu.shape[1]
-        return (mu.shape[0], channels, *mu.shape[2:])
-
-    def draw(self, mu: Tensor) -> Tensor | None:
-        """Ask the source for the noise of one call on features (N, C, H, W)."""
-        return self.source.epsilon(self.noise_shape(mu), self.law, mu)
-
-
-def noise_layers(module: nn.Module) -> dict[str, NoiseLayer]:
-    """Find the noise layers of a network.
-
-    Args:
-        module: Any module, a noise layer itself included (its name is then empty).
-
-    Returns:
-        The layers by qualified name, in order of registration. Wrappers by ``torch.compile`` and data
-        parallelism do not show in the names.
-    """
-    parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
-    inner = module.get_submodule("module") if isinstance(module, parallel) else module
-    return {
-        ".".join(part for part in name.split(".") if part != "_orig_mod"): layer
-        for name, layer in inner.named_modules()
-        if isinstance(layer, NoiseLayer)
-    }
-
-
-@contextlib.contextmanager
-def frozen(module: nn.Module, seed: int = 0, layers: str = "*", first_sample: int = 0) -> Iterator[None]:
-    """Within the block, the layers see the same noise at every call.
-
-    Args:
-        module: A network with any number of noise layers; none is fine when ``layers`` is ``*``.
-        seed: Seed of the noise.
-        layers: A layer's name or a shell pattern, ``*`` for all.
-        first_sample: Global index of the first sample of each batch, from 0.
-
-    Raises:
-        InputError: No layer matches the pattern.
-
-    Example:
-        >>> from riemann_noise_pytorch import EuclideanNoise
-        >>> layer = EuclideanNoise(strength=1.0)
-        >>> mu = torch.zeros(4, 2, 8, 8)
-        >>> with frozen(layer, seed=1):
-        ...     whole, last = layer(mu), layer(mu[:1])
-        >>> torch.equal(whole[:1], last)
-        True
-    """
-    with _exchanged(module, layers, lambda name, _: Frozen(derive(seed, "noise", name), first_sample)):
-        yield
-
-
-@contextlib.contextmanager
-def fresh(module: nn.Module, generator: torch.Generator | None = None, layers: str = "*") -> Iterator[None]:
-    """Within the block, the layers draw new noise at every call.
-
-    Args:
-        module: A network with any number of noise layers.
-        generator: Where the random numbers come from, on the network's device; torch's own by default.
-        layers: A layer's name or a shell pattern, ``*`` for all.
-
-    Raises:
-        InputError: No layer matches the pattern.
-    """
-    with _exchanged(module, layers, lambda _name, _layer: Fresh(generator)):
-        yield
-
-
-@contextlib.contextmanager
-def scaled(module: nn.Module, factor: float, layers: str = "*") -> Iterator[None]:
-    """Within the block, the noise of the layers is multiplied by a factor.
-
-    Args:
-        module: A network with any number of noise layers.
-        factor: Any finite number.
-        layers: A layer's name or a shell pattern, ``*`` for all.
-
-    Raises:
-        InputError: The factor is not finite, or no layer matches the pattern.
-    """
-    if not math.isfinite(factor):
-        raise InputError(f"noise cannot be scaled by {factor}; give a finite factor")
-    with _exchanged(module, layers, lambda _, layer: Scaled(layer.source, factor)):
-        yield
-
-
-@contextlib.contextmanager
-def off(module: nn.Module, layers: str = "*") -> Iterator[None]:
-    """Within the block, the layers add no noise; the gain r sigma of Riemannian layers stays.
-
-    Args:
-        module: A network with any number of noise layers.
-        layers: A layer's name or a shell pattern, ``*`` for all.
-
-    Raises:
-        InputError: No layer matches the pattern.
-    """
-    with _exchanged(module, layers, lambda _name, _layer: Off()):
-        yield
-
-
-@contextlib.contextmanager
-def given(module: nn.Module, maps: Mapping[str, Tensor]) -> Iterator[None]:
-    """Within the block, the named layers use the noise that the caller supplies.
-
-    Args:
-        module: A network with noise layers.
-        maps: Noise by layer name or pattern, each broadcastable to its layer's (N, C, H, W).
-            Gradients reach it.
-
-    Raises:
-        InputError: A name matches no layer, or (when the layer is called) a map has a wrong shape.
-    """
-    with contextlib.ExitStack() as stack:
-        for layers, tensor in maps.items():
-            stack.enter_context(_exchanged(module, layers, partial(_given, tensor)))
-        yield
-
-
-def _given(maps: Tensor, _name: str, _layer: NoiseLayer) -> Source:
-    return Given(maps)
-
-
-@contextlib.contextmanager
-def _exchanged(module: nn.Module, pattern: str, make: Callable[[str, NoiseLayer], Source]) -> Iterator[None]:
-    every = noise_layers(module)
-    chosen = {name: layer for name, layer in every.items() if fnmatch.fnmatchcase(name, pattern)}
-    if not chosen and pattern != "*":
-        raise unknown_name("noise layer", pattern, every)
-    before = {name: layer.source for name, layer in chosen.items()}
-    try:
-        for name, layer in chosen.items():
-            layer.source = make(name, layer)
-        yield
-    finally:
-        for name, layer in chosen.items():
-            layer.source = before[name]
 
 
 _GOLDEN = 0x9E3779B97F4A7C15

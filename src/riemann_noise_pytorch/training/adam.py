@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from riemann_noise_pytorch.noise.sources import noise_layers
+from riemann_noise_pytorch.noise.control import noise_layers
 
 
 def lazy_correction(

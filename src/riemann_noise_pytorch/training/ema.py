@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from riemann_noise_pytorch.models.interfaces import Generator
-from riemann_noise_pytorch.noise.sources import frozen
+from riemann_noise_pytorch.noise.control import frozen
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.config import NormStatistics
 

@@ -28,7 +28,7 @@ from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.data.sampler import batches
 from riemann_noise_pytorch.errors import InputError, Interrupted, RiemannNoiseError
 from riemann_noise_pytorch.models.interfaces import Generator
-from riemann_noise_pytorch.noise.sources import frozen, noise_layers
+from riemann_noise_pytorch.noise.control import frozen, noise_layers
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.checkpoints import (
     Snapshot,

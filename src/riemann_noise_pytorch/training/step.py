@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from riemann_noise_pytorch.data.imageset import to_float
 from riemann_noise_pytorch.errors import NonFiniteError
 from riemann_noise_pytorch.models.interfaces import Generator
-from riemann_noise_pytorch.noise.sources import Fresh, noise_layers
+from riemann_noise_pytorch.noise.control import noise_layers
+from riemann_noise_pytorch.noise.sources import Fresh
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.losses import LOGISTIC, GanLoss
