@@ -18,7 +18,7 @@ differentiation of the same formulas moves three times as much. Only mu and plan
 way of second derivatives, and what the transforms of ``torch.func``, forward mode and compilers see.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -28,14 +28,11 @@ from torch.autograd import forward_ad
 from riemann_noise_pytorch.noise.functional import (
     FeatureMap,
     Scalar,
-    SpatialMap,
     reduction_dtype,
     riemannian_injection,
 )
+from riemann_noise_pytorch.noise.readings import Reading
 from riemann_noise_pytorch.noise.switches import IDENTIFIERS, Identifier
-
-Geometry = Callable[..., SpatialMap]
-"""From the identifier (N, 1, ...) and the parameters to g = r sigma, (N, 1, ...)."""
 
 CHUNK_BYTES = 2**22
 """Intermediate maps on a CPU are made a few samples at a time, so that they stay in its cache."""
@@ -44,8 +41,7 @@ LARGE_SAMPLE = 2**17
 
 
 def shaped_injection(
-    identifier: Identifier,
-    geometry: Geometry,
+    reading: Reading,
     mu: FeatureMap,
     epsilon: Tensor | None,
     w: Scalar,
@@ -54,35 +50,33 @@ def shaped_injection(
     """Inject noise by the cheapest way that the situation allows.
 
     Args:
-        identifier: What marks the semantics (Eq. 13 or a reading of it).
-        geometry: Eqs. 14-16 and the factor r, from the identifier and the parameters.
+        reading: Eqs. 14-16 and the factor r, from the identifier and the parameters.
         mu: Features, (N, C, ...).
         epsilon: Noise, broadcastable to ``mu``; None for none.
         w: The strength of the noise against the features.
-        *parameters: What else the geometry depends on.
+        *parameters: A, b, alpha, and r if it is learned.
 
     Returns:
         The features with noise, of the shape and dtype of ``mu``.
     """
     tensors = [t for t in (mu, epsilon, w, *parameters) if isinstance(t, Tensor)]
     if not _is_ordinary(tensors):
-        return plain(identifier, geometry, mu, epsilon, w, *parameters)
+        return plain(reading, mu, epsilon, w, *parameters)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        output: Tensor = _Injection.apply(identifier, geometry, mu, epsilon, w, *parameters)
+        output: Tensor = _Injection.apply(reading, mu, epsilon, w, *parameters)
         return output
-    return _shaped(mu, geometry(_identified(identifier, mu), *parameters), epsilon, w)
+    return _shaped(mu, reading(_identified(reading.settings.identifier, mu), *parameters), epsilon, w)
 
 
 def plain(
-    identifier: Identifier,
-    geometry: Geometry,
+    reading: Reading,
     mu: FeatureMap,
     epsilon: Tensor | None,
     w: Scalar,
     *parameters: Tensor,
 ) -> FeatureMap:
     """Inject noise formula by formula; arguments and result as in :func:`shaped_injection`."""
-    gain = geometry(IDENTIFIERS[identifier](mu), *parameters)
+    gain = reading(IDENTIFIERS[reading.settings.identifier](mu), *parameters)
     if epsilon is None:
         return gain.to(mu.dtype) * mu
     return riemannian_injection(mu, gain, 1.0, epsilon, w)
@@ -94,30 +88,29 @@ class _Injection(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        identifier: Identifier,
-        geometry: Geometry,
+        reading: Reading,
         mu: Tensor,
         epsilon: Tensor | None,
         w: Scalar,
         *parameters: Tensor,
     ) -> Tensor:
-        mu_tilde = _identified(identifier, mu)
-        ctx.identifier, ctx.geometry = identifier, geometry
+        mu_tilde = _identified(reading.settings.identifier, mu)
+        ctx.reading = reading
         ctx.fixed_w = None if isinstance(w, Tensor) else w
         ctx.save_for_backward(mu, mu_tilde, epsilon, w if isinstance(w, Tensor) else None, *parameters)
-        return _shaped(mu, geometry(mu_tilde, *parameters), epsilon, w)
+        return _shaped(mu, reading(mu_tilde, *parameters), epsilon, w)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         mu, mu_tilde, epsilon, w, *parameters = ctx.saved_tensors
         strength = ctx.fixed_w if w is None else w
         inputs = [mu, epsilon, strength, *parameters]
-        needed = ctx.needs_input_grad[2:]
+        needed = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled() or not _is_ordinary(upstream):
-            gradients = _differentiable_gradients(ctx.identifier, ctx.geometry, upstream[0], inputs, needed)
+            gradients = _differentiable_gradients(ctx.reading, upstream[0], inputs, needed)
         else:
-            gradients = _gradients(ctx.identifier, ctx.geometry, upstream[0], mu_tilde, inputs, needed)
-        return (None, None, *gradients)
+            gradients = _gradients(ctx.reading, upstream[0], mu_tilde, inputs, needed)
+        return (None, *gradients)
 
 
 def _is_ordinary(tensors: Any) -> bool:
@@ -158,11 +151,11 @@ def _shaped(mu: Tensor, gain: Tensor, epsilon: Tensor | None, w: Scalar) -> Tens
 
 
 def _differentiable_gradients(
-    identifier: Identifier, geometry: Geometry, upstream: Tensor, inputs: list[Any], needed: tuple[bool, ...]
+    reading: Reading, upstream: Tensor, inputs: list[Any], needed: tuple[bool, ...]
 ) -> list[Tensor | None]:
     wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
     with torch.enable_grad():
-        output = plain(identifier, geometry, *inputs)
+        output = plain(reading, *inputs)
     found = iter(
         torch.autograd.grad(output, wanted, upstream, create_graph=torch.is_grad_enabled(), allow_unused=True)
     )
@@ -170,8 +163,7 @@ def _differentiable_gradients(
 
 
 def _gradients(
-    identifier: Identifier,
-    geometry: Geometry,
+    reading: Reading,
     upstream: Tensor,
     mu_tilde: Tensor,
     inputs: list[Any],
@@ -180,7 +172,7 @@ def _gradients(
     mu, epsilon, w, *parameters = inputs
     leaves = [tensor.detach().requires_grad_() for tensor in (mu_tilde, *parameters)]
     with torch.enable_grad():
-        recorded = geometry(*leaves)
+        recorded = reading(*leaves)
     gain = recorded.detach()
     shared = epsilon is not None and epsilon.shape[1] == 1
     dot, total = _channel_dots(upstream, mu, with_total=shared)
@@ -191,7 +183,7 @@ def _gradients(
     of_identifier, *of_parameters = torch.autograd.grad(recorded, leaves, dot.to(gain.dtype))
     of_mu = of_epsilon = of_w = None
     if needed[0]:
-        of_mu = _feature_gradient(identifier, upstream, mu, mu_tilde, gain, of_identifier)
+        of_mu = _feature_gradient(reading.settings.identifier, upstream, mu, mu_tilde, gain, of_identifier)
     if needed[1]:
         spread = (w * gain * total) if shared else w * gain * upstream
         of_epsilon = spread.sum_to_size(epsilon.shape).to(epsilon.dtype)

@@ -1,7 +1,6 @@
 """The two kinds of noise injection as modules: Euclidean (Eqs. 4 and 18) and Riemannian (Eqs. 13-17)."""
 
 import math
-from functools import partial
 from typing import Any, final
 
 import torch
@@ -10,12 +9,12 @@ from torch import Tensor, nn
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise import switches
 from riemann_noise_pytorch.noise.functional import (
-    affine_decomposition,
     euclidean_injection,
 )
 from riemann_noise_pytorch.noise.fused import shaped_injection
 from riemann_noise_pytorch.noise.interfaces import NoiseLayer, as_size, check_finite
 from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET, changed_preset
+from riemann_noise_pytorch.noise.readings import Reading
 
 Device = torch.device | str | None
 
@@ -154,26 +153,13 @@ class RiemannNoise(NoiseLayer):
     def inject(self, mu: Tensor, epsilon: Tensor | None) -> Tensor:
         """Shape features (N, C, L), (N, C, H, W) or (N, C, D, H, W) and their noise."""
         parameters = [p for p in (self.A, self.b, self.alpha, self.r) if p is not None]
-        geometry = partial(self._scale, mu.shape[1])
         w = 1.0 if self.w is None else self.w
-        return shaped_injection(self.settings.identifier, geometry, mu, epsilon, w, *parameters)
+        return shaped_injection(self._reading(mu), mu, epsilon, w, *parameters)
 
     def local_scale(self, mu: Tensor) -> Tensor:
         """Compute sigma of Eq. 16 for features (N, C, ...): (N, 1, ...), in float32 for half precision."""
         mu_tilde = switches.IDENTIFIERS[self.settings.identifier](mu)
-        return self._scale(mu.shape[1], mu_tilde, self.A, self.b, self.alpha)
-
-    def _scale(
-        self, channels: int, mu_tilde: Tensor, A: Tensor, b: Tensor, alpha: Tensor, r: Tensor | None = None
-    ) -> Tensor:
-        """Eqs. 14-16, and the factor r of Eq. 17 where it is given."""
-        settings = self.settings
-        s = switches.RANGES[settings.range](mu_tilde, *switches.usual_spread(settings.identifier, channels))
-        if settings.equalised:
-            A, b = A * self._map_gain(), b * self._map_gain()
-        s_d = affine_decomposition(s, A, b)
-        sigma = switches.NORMS[settings.norm](s_d, alpha if settings.alpha_on == "affine" else 1 - alpha)
-        return sigma if r is None else r * sigma
+        return self._reading(mu)(mu_tilde, self.A, self.b, self.alpha)
 
     def strength(self) -> Tensor:
         """|r w|, the standard deviation of the injected noise where sigma has its root mean square of 1.
@@ -205,6 +191,9 @@ class RiemannNoise(NoiseLayer):
         """One line on the settings."""
         size = "any size" if self.size is None else as_size(self.size)
         return f"{size}, preset={self.preset}, planes={self.planes}, law={self.law}"
+
+    def _reading(self, mu: Tensor) -> Reading:
+        return Reading(self.settings, mu.shape[1], self._map_gain())
 
     def _radius(self) -> Tensor | float:
         return 1.0 if self.r is None else self.r
