@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from riemann_noise_pytorch.noise import fused
+from riemann_noise_pytorch.noise import fused, passes
 from riemann_noise_pytorch.noise.control import frozen
 from riemann_noise_pytorch.noise.layers import RiemannNoise
 from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
@@ -94,8 +94,8 @@ def test_the_slices_of_the_work_do_not_change_it(preset, planes, limits, monkeyp
             output = layer(mu)
         return [output, *torch.autograd.grad(output, [mu, *layer.parameters()], upstream)]
 
-    monkeypatch.setattr(fused, "CHUNK_BYTES", limits[0])
-    monkeypatch.setattr(fused, "LARGE_SAMPLE", limits[1])
+    monkeypatch.setattr(passes, "CHUNK_BYTES", limits[0])
+    monkeypatch.setattr(passes, "LARGE_SAMPLE", limits[1])
     for fast, plain in zip(*both_ways(monkeypatch, compute), strict=True):
         torch.testing.assert_close(fast, plain, rtol=1e-10, atol=1e-12)
 
