@@ -50,6 +50,11 @@ def both_ways(monkeypatch, compute):
     return fast, plain
 
 
+@pytest.fixture(autouse=True)
+def maps_of_any_size(monkeypatch):
+    monkeypatch.setattr(fused, "LARGE_MAP", 0)
+
+
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_values_and_gradients_are_those_of_the_formulas(preset, noise, monkeypatch):

@@ -33,6 +33,9 @@ from riemann_noise_pytorch.noise.functional import (
 from riemann_noise_pytorch.noise.readings import Reading
 from riemann_noise_pytorch.noise.switches import IDENTIFIERS
 
+LARGE_MAP = 2**20
+"""Values of a feature map below which, on a CPU, the number of calls costs more than what they move."""
+
 
 def shaped_injection(
     reading: Reading,
@@ -57,11 +60,12 @@ def shaped_injection(
     if not _is_ordinary(tensors):
         return plain(reading, mu, epsilon, w, *parameters)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
+        if mu.device.type == "cpu" and mu.numel() < LARGE_MAP:
+            return plain(reading, mu, epsilon, w, *parameters)
         output: Tensor = _Injection.apply(reading, mu, epsilon, w, *parameters)
         return output
-    return passes.shaped(
-        mu, reading(passes.identified(reading.settings.identifier, mu), *parameters), epsilon, w
-    )
+    gain = reading(passes.identified(reading.settings.identifier, mu), *parameters)
+    return passes.shaped(mu, gain, epsilon, w)
 
 
 def plain(
