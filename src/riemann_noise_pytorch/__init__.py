@@ -17,8 +17,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from riemann_noise_pytorch.noise.control import fresh, frozen, given, noise_layers, off, scaled
+    from riemann_noise_pytorch.noise.control import fresh, frozen, given, off, scaled
+    from riemann_noise_pytorch.noise.inject import inject, remove
     from riemann_noise_pytorch.noise.layers import EuclideanNoise, RiemannNoise
+    from riemann_noise_pytorch.noise.listing import find_noise, noise_layers
     from riemann_noise_pytorch.training.checkpoints import load_generator
 
     __version__: str
@@ -27,24 +29,30 @@ __all__ = [
     "EuclideanNoise",
     "RiemannNoise",
     "__version__",
+    "find_noise",
     "fresh",
     "frozen",
     "given",
+    "inject",
     "load_generator",
     "noise_layers",
     "off",
+    "remove",
     "scaled",
 ]
 
 _HOMES = {
     "EuclideanNoise": "noise.layers",
     "RiemannNoise": "noise.layers",
+    "find_noise": "noise.listing",
     "fresh": "noise.control",
     "frozen": "noise.control",
     "given": "noise.control",
+    "inject": "noise.inject",
     "load_generator": "training.checkpoints",
-    "noise_layers": "noise.control",
+    "noise_layers": "noise.listing",
     "off": "noise.control",
+    "remove": "noise.inject",
     "scaled": "noise.control",
 }
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise import functional, switches
+from riemann_noise_pytorch.noise.channels import PerChannelNoise
 from riemann_noise_pytorch.noise.control import frozen, given
 from riemann_noise_pytorch.noise.interfaces import NoiseLayer
 from riemann_noise_pytorch.noise.kinds import make_noise
@@ -18,14 +19,16 @@ from riemann_noise_pytorch.noise.sources import Given
 from tests.reference import noise_injection as literal
 
 PRESETS = sorted(RIEMANN_PRESETS)
-KINDS = ["euclidean", *PRESETS]
+KINDS = ["euclidean", "per-channel", *PRESETS]
 
 
-def build(kind: str, size=(4, 5), **options) -> NoiseLayer:
+def build(kind: str, size=(4, 5), channels=3, **options) -> NoiseLayer:
     """A layer with noise switched on, in float64 unless told otherwise."""
     options = {"dtype": torch.float64, **options}
     if kind == "euclidean":
         return EuclideanNoise(strength=0.3, **options)
+    if kind == "per-channel":
+        return PerChannelNoise(channels, strength=0.3, **options)
     own = RIEMANN_PRESETS[kind].strength == "own"
     torch.manual_seed(7)
     return RiemannNoise(size, preset=kind, **({"w": 0.3} if own else {}), **options)
@@ -33,6 +36,28 @@ def build(kind: str, size=(4, 5), **options) -> NoiseLayer:
 
 def features(*shape: int, seed: int = 0, dtype=torch.float64) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def test_per_channel_noise_equals_its_transcription():
+    layer = PerChannelNoise(3, dtype=torch.float64)
+    layer.a.data.copy_(torch.tensor([0.5, -2.0, 0.0]))
+    mu, plane = features(2, 3, 4, 5), features(2, 1, 4, 5, seed=1)
+    with given(layer, {"": plane}):
+        o = layer(mu)
+    rows = zip(mu.tolist(), plane[:, 0].tolist(), strict=True)
+    expected = [literal.per_channel(m, layer.a.tolist(), e) for m, e in rows]
+    torch.testing.assert_close(o, torch.tensor(expected, dtype=torch.float64), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("planes", ["shared", "per_channel"])
+@pytest.mark.parametrize("kind", ["euclidean", "per-channel"])
+def test_noise_without_geometry_serves_features_without_positions(kind, planes):
+    layer, mu = build(kind, planes=planes), features(2000, 3)
+    noise = ((layer(mu) - mu) / layer.a).detach()
+    assert noise.std().item() == pytest.approx(1, rel=0.05)
+    assert torch.allclose(noise[:, 0], noise[:, 1]) == (planes == "shared")
+    with pytest.raises(InputError, match=r"riemannian noise needs features .* or use Euclidean noise"):
+        RiemannNoise()(mu)
 
 
 @pytest.mark.parametrize("channels", [3, 512])
@@ -94,8 +119,8 @@ def test_neutral_preset_starts_as_euclidean_noise():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradcheck_and_gradgradcheck(kind):
-    layer = build(kind, size=(3, 3))
-    if kind != "euclidean":
+    layer = build(kind, size=(3, 3), channels=2)
+    if hasattr(layer, "A"):
         layer.A.data += features(3, 3, seed=5) * 0.2
     names = [name for name, _ in layer.named_parameters()]
     source = Given(features(1, 1 if layer.planes == "shared" else 2, 3, 3, seed=2))
@@ -114,7 +139,7 @@ def test_gradcheck_and_gradgradcheck(kind):
 @pytest.mark.parametrize("constant", [0.0, 1.0, -5.0])
 @pytest.mark.parametrize("wobble", [0.0, 1e-6])
 def test_flat_maps_have_bounded_first_and_second_derivatives(kind, constant, wobble):
-    layer = build(kind, size=8)
+    layer = build(kind, size=8, channels=16)
 
     def derivatives(mu):
         mu = mu.requires_grad_()
@@ -159,7 +184,7 @@ def test_a_sample_does_not_see_its_neighbours(kind):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("half_parameters", [True, False])
 def test_half_precision_keeps_its_dtype_and_follows_float32(kind, dtype, half_parameters):
-    exact = build(kind, size=16, dtype=torch.float32)
+    exact = build(kind, size=16, channels=512, dtype=torch.float32)
     layer = copy.deepcopy(exact).to(dtype) if half_parameters else exact
     mu = features(2, 512, 16, 16, dtype=dtype)
     with frozen(layer, 1), frozen(exact, 1):
@@ -202,7 +227,7 @@ def test_to_moves_every_tensor(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_channels_last_stays_channels_last(kind):
-    layer = build(kind, size=8, dtype=torch.float32)
+    layer = build(kind, size=8, channels=16, dtype=torch.float32)
     mu = features(2, 16, 8, 8, dtype=torch.float32)
     with frozen(layer, 1):
         o = layer(mu.contiguous(memory_format=torch.channels_last))
@@ -289,7 +314,7 @@ def test_missing_cuda_is_torchs_own_error_with_a_line_on_what_to_do(device):
 
 def test_strength_is_the_standard_deviation_of_the_noise():
     for kind in KINDS:
-        layer = build(kind, size=(16, 16))
+        layer = build(kind, size=(16, 16), channels=1)
         if kind.startswith(("author", "seed")):
             layer.A.data.zero_()
             layer.b.data.zero_()
@@ -343,6 +368,10 @@ def test_make_noise_builds_each_kind():
         (lambda: EuclideanNoise(planes="both"), "unknown planes 'both'"),
         (lambda: EuclideanNoise(law="gausian"), "did you mean 'gaussian'"),
         (lambda: make_noise("riemanian"), "did you mean 'riemannian'"),
+        (lambda: make_noise("neutral", 4, preset="paper"), "'neutral' and 'paper' are two presets"),
+        (lambda: make_noise("per-channel", 4), "needs the number of channels"),
+        (lambda: PerChannelNoise(0), "needs 1 channel or more"),
+        (lambda: PerChannelNoise(3)(torch.zeros(1, 2, 4)), "3 channels, but the features have 2"),
         (lambda: make_noise("riemannian", 4, preset="paper", strength=0.1), "ties the noise to the features"),
         (lambda: RiemannNoise(4)(torch.zeros(1, 2, 5, 5)), "maps of 4x4, but the features are 5x5"),
         (lambda: RiemannNoise()(torch.zeros(2, 5)), "have shape (2, 5)"),

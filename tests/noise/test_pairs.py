@@ -60,6 +60,22 @@ def test_noise_of_foreign_networks_is_shared():
         assert torch.equal(a, b)
 
 
+def test_a_foreign_module_sees_one_noise_by_call_and_by_method():
+    class Foreign(nn.Module):
+        def forward(self, z):
+            return z + torch.randn_like(z)
+
+        def synthesis(self, w):
+            return self(2 * w)
+
+    network, state = Foreign(), torch.get_rng_state()
+    for call in (network, network.synthesis):
+        a, b = pair_of(call)
+        assert torch.equal(a, b)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not network._forward_hooks
+
+
 def test_noise_that_cannot_be_shared_is_refused():
     generator = torch.Generator().manual_seed(0)
     with pytest.raises(InputError, match="different images for the same latent"):

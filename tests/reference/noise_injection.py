@@ -8,6 +8,12 @@ def eq4(mu, a, epsilon):
     return [[[mu[i][j][k] + a * epsilon[i][j][k] for k in range(w)] for j in range(h)] for i in range(c)]
 
 
+def per_channel(mu, a, plane):
+    """The block B of StyleGAN: one plane of noise, a factor for each channel."""
+    c, h, w = len(mu), len(mu[0]), len(mu[0][0])
+    return [[[mu[i][j][k] + a[i] * plane[j][k] for k in range(w)] for j in range(h)] for i in range(c)]
+
+
 def eq5(mu, sigma, epsilon):
     c, h, w = len(mu), len(mu[0]), len(mu[0][0])
     return [

@@ -92,7 +92,8 @@ class NoiseLayer(nn.Module, ABC):
         if self.size is not None and tuple(mu.shape[2:]) != self.size:
             raise InputError(
                 f"this noise layer has maps of {as_size(self.size)}, but the features are "
-                f"{as_size(mu.shape[2:])}; build it with that size, or with size=None for any"
+                f"{as_size(mu.shape[2:])}; build it with that size, or with size=None for any "
+                "(in inject: maps=False)"
             )
 
     def noise_shape(self, mu: Tensor) -> tuple[int, ...]:

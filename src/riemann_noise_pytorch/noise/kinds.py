@@ -14,7 +14,7 @@ def make_noise(
     size: int | tuple[int, ...] | None = None,
     *,
     channels: int | None = None,
-    preset: str = DEFAULT_PRESET,
+    preset: str | None = None,
     strength: float | None = None,
     device: Device = None,
 ) -> NoiseLayer | None:
@@ -24,7 +24,7 @@ def make_noise(
         kind: ``none``, ``euclidean``, ``per-channel`` or ``riemannian``, or a preset of Riemannian noise.
         size: Spatial size of the features, for Riemannian noise with maps; None for any.
         channels: Channels of the features, for ``per-channel``.
-        preset: The preset of ``riemannian``.
+        preset: The preset of ``riemannian``; ``neutral`` by default.
         strength: Initial standard deviation of the noise; None for the kind's or the preset's own.
         device: Where the parameters live.
 
@@ -32,11 +32,14 @@ def make_noise(
         The layer, or None for ``none``.
 
     Raises:
-        InputError: An unknown kind or preset, a strength for a preset that ties it to r, or ``per-channel``
-            without the number of channels.
+        InputError: An unknown kind or preset, two presets, a strength for a preset that ties it to r, or
+            ``per-channel`` without the number of channels.
     """
     if kind in RIEMANN_PRESETS:
+        if preset not in (None, kind):
+            raise InputError(f"'{kind}' and '{preset}' are two presets of one noise; give one of them")
         kind, preset = "riemannian", kind
+    preset = preset or DEFAULT_PRESET
     check_choice("kind of noise", kind, (*NOISE_KINDS, *RIEMANN_PRESETS))
     if kind == "none":
         return None

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise.control import frozen
+from riemann_noise_pytorch.noise.foreign import generators_of, seeded
 from riemann_noise_pytorch.noise.sources import Frozen
 from riemann_noise_pytorch.seeds import derive
 
@@ -44,6 +45,7 @@ class Pairs:
         self._network = network
         self._module = module
         self._seed = seed
+        self._generators = generators_of(module)
         self._tried = False
 
     def __call__(self, first: Tensor, second: Tensor, first_sample: int) -> tuple[Tensor, Tensor]:
@@ -67,9 +69,8 @@ class Pairs:
 
     def one(self, points: Tensor, first_sample: int, network: Network | None = None) -> Tensor:
         """Evaluate one batch (N, ...); ``network`` may name another part of the same module."""
-        cuda = [self.device] if self.device.type == "cuda" else []
-        with self._noise(first_sample), torch.random.fork_rng(cuda):
-            _reseed(derive(self._seed, "foreign noise", first_sample), self.device)
+        seed = derive(self._seed, "foreign noise", first_sample)
+        with self._noise(first_sample), seeded(seed, self._generators):
             try:
                 return (network or self._network)(points)
             except (RuntimeError, TypeError, IndexError) as error:
@@ -223,10 +224,3 @@ def _home(module: nn.Module | None) -> tuple[torch.device, torch.dtype]:
                 f"the generator is in {tensor.dtype}, too coarse for finite differences; call .float()"
             )
     return (floating[0].device, floating[0].dtype) if floating else (torch.device("cpu"), torch.float32)
-
-
-def _reseed(seed: int, device: torch.device) -> None:
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)

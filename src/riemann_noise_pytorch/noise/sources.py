@@ -160,6 +160,10 @@ def _mixed(x: Tensor) -> Tensor:
 
 def _counted(n: int, device: torch.device) -> Tensor:
     """1, 2, ... n; not by arange, whose products torch's compiler takes for addresses, which overflow."""
+    if (
+        torch.compiler.is_exporting()
+    ):  # where a number of samples may stay open, which linspace does not let it
+        return torch.ones(n, dtype=torch.int64, device=device).cumsum(0)
     return torch.linspace(1, n, n, dtype=torch.float64, device=device).round().to(torch.int64)
 
 
