@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from riemann_noise_pytorch.noise.control import noise_layers
-from riemann_noise_pytorch.noise.inject import inject, remove
+from riemann_noise_pytorch import inject, noise_layers, remove
 
 
 class Generator(nn.Module):
