@@ -13,6 +13,27 @@ def r1(discriminator, real, gamma):
     return gamma / 2 * total / len(real)
 
 
+def path_lengths(synthesis, ws, noise):
+    """Each sample's path length, by the whole Jacobian of its image: (rows of w, channels, pixels) in full."""
+    lengths = []
+    for i in range(len(ws)):
+        w = ws[i : i + 1]
+        jacobian = torch.autograd.functional.jacobian(synthesis, w, create_graph=True)[0, :, :, :, 0]
+        channels, height, width, rows, dims = jacobian.shape
+        square = 0.0
+        for row in range(rows):
+            for dim in range(dims):
+                moved = (jacobian[..., row, dim] * noise[i]).sum() / (height * width) ** 0.5
+                square = square + moved * moved
+        lengths.append((square / rows) ** 0.5)
+    return lengths
+
+
+def path_length_penalty(lengths, average, weight):
+    """The mean squared distance of lengths from their moving average, weighted."""
+    return weight * sum((length - average) ** 2 for length in lengths) / len(lengths)
+
+
 def logistic(logits_real, logits_fake):
     """The discriminator's loss and the generator's, from probabilities."""
     n, m = len(logits_real), len(logits_fake)
