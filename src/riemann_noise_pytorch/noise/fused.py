@@ -30,6 +30,7 @@ from riemann_noise_pytorch.noise.functional import (
     Scalar,
     riemannian_injection,
 )
+from riemann_noise_pytorch.noise.kernels.choice import attempt
 from riemann_noise_pytorch.noise.readings import Reading
 from riemann_noise_pytorch.noise.switches import IDENTIFIERS
 
@@ -64,8 +65,8 @@ def shaped_injection(
             return plain(reading, mu, epsilon, w, *parameters)
         output: Tensor = _Injection.apply(reading, mu, epsilon, w, *parameters)
         return output
-    gain = reading(passes.identified(reading.settings.identifier, mu), *parameters)
-    return passes.shaped(mu, gain, epsilon, w)
+    mu_tilde = passes.identified(reading.settings.identifier, mu)
+    return _injected(reading, mu, mu_tilde, epsilon, w, *parameters)
 
 
 def plain(
@@ -98,7 +99,7 @@ class _Injection(torch.autograd.Function):
         ctx.reading = reading
         ctx.fixed_w = None if isinstance(w, Tensor) else w
         ctx.save_for_backward(mu, mu_tilde, epsilon, w if isinstance(w, Tensor) else None, *parameters)
-        return passes.shaped(mu, reading(mu_tilde, *parameters), epsilon, w)
+        return _injected(reading, mu, mu_tilde, epsilon, w, *parameters)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -111,6 +112,16 @@ class _Injection(torch.autograd.Function):
         else:
             gradients = _gradients(ctx.reading, upstream[0], mu_tilde, inputs, needed)
         return (None, *gradients)
+
+
+def _injected(
+    reading: Reading, mu: Tensor, mu_tilde: Tensor, epsilon: Tensor | None, w: Scalar, *parameters: Tensor
+) -> Tensor:
+    """Eqs. 14-17 from the identifier; on a GPU one kernel does both the planes and the map."""
+    done: Tensor | None = attempt("injected", mu, reading, mu, mu_tilde, epsilon, w, *parameters)
+    if done is not None:
+        return done
+    return passes.shaped(mu, reading(mu_tilde, *parameters), epsilon, w)
 
 
 def _is_ordinary(tensors: Any) -> bool:

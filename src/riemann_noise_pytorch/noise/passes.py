@@ -1,4 +1,7 @@
-"""The passes over feature maps that Riemannian noise is made of, each in torch's own operations."""
+"""The passes over feature maps that Riemannian noise is made of, each in torch's own operations.
+
+On a GPU a kernel does the work where it can (:mod:`~riemann_noise_pytorch.noise.kernels.choice`).
+"""
 
 from collections.abc import Iterator
 
@@ -6,6 +9,7 @@ import torch
 from torch import Tensor
 
 from riemann_noise_pytorch.noise.functional import Scalar, reduction_dtype, riemannian_injection
+from riemann_noise_pytorch.noise.kernels.choice import attempt
 from riemann_noise_pytorch.noise.switches import IDENTIFIERS, Identifier
 
 CHUNK_BYTES = 2**22
@@ -16,6 +20,9 @@ LARGE_SAMPLE = 2**17
 
 def identified(identifier: Identifier, mu: Tensor) -> Tensor:
     """The semantic identifier (N, 1, ...) of features (N, C, ...), in float32 for half precision."""
+    done: Tensor | None = attempt("identified", mu, identifier, mu)
+    if done is not None:
+        return done
     dtype = reduction_dtype(mu)
     if identifier == "neg_max" or (identifier == "sum" and mu.dtype == dtype):
         return IDENTIFIERS[identifier](mu)
@@ -32,6 +39,9 @@ def identified(identifier: Identifier, mu: Tensor) -> Tensor:
 
 def shaped(mu: Tensor, gain: Tensor, epsilon: Tensor | None, w: Scalar) -> Tensor:
     """Eq. 17 with gain = r sigma: gain (mu + w epsilon), of the dtype of mu (N, C, ...)."""
+    done: Tensor | None = attempt("shaped", mu, mu, gain, epsilon, w)
+    if done is not None:
+        return done
     if epsilon is None or epsilon.shape[1] == 1:
         return gain.to(mu.dtype) * mu if epsilon is None else riemannian_injection(mu, gain, 1.0, epsilon, w)
     noisy = torch.addcmul(mu, epsilon, w) if isinstance(w, Tensor) else torch.add(mu, epsilon, alpha=w)
@@ -47,6 +57,11 @@ def feature_gradient(
     of_identifier: Tensor,
 ) -> Tensor:
     """The gradient of mu: gain times the upstream gradient, and what comes back through the identifier."""
+    done: Tensor | None = attempt(
+        "feature_gradient", mu, identifier, upstream, mu, mu_tilde, gain, of_identifier
+    )
+    if done is not None:
+        return done
     gain, of_identifier = gain.to(mu.dtype), of_identifier.to(mu.dtype)
     if identifier == "sum":
         return torch.addcmul(of_identifier, gain, upstream)
@@ -65,6 +80,9 @@ def feature_gradient(
 
 def channel_dots(a: Tensor, b: Tensor, *, with_total: bool = False) -> tuple[Tensor, Tensor | None]:
     """The sums over the channels of a b, and of a if wanted: (N, 1, ...) each, in float32 for half types."""
+    done: tuple[Tensor, Tensor | None] | None = attempt("channel_dots", a, a, b, with_total)
+    if done is not None:
+        return done
     if _suits_layer_norm(a) and _suits_layer_norm(b):
         return _row_dots(a, b, with_total)
     planes = a.new_empty((2, a.shape[0], 1, *a.shape[2:]), dtype=reduction_dtype(a))
