@@ -34,3 +34,46 @@ def test_the_cost_of_noise_is_measured(run, tmp_path):
     assert len(printed) == 3 + len(result["kinds"])
     assert result["kinds"]["riemannian, paper"]["must_both"] == 3.5
     assert result["kinds"]["euclidean"]["forward"]["ratio"] > 0
+
+
+def test_the_published_tables_are_those_of_the_records(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    tables = runpy.run_path(str(BENCHMARKS / "tables.py"))["tables"]()
+    published = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
+    shown = [title for title, table in tables.items() if table in published]
+    assert "training" in shown
+    assert len(shown) == 5
+
+
+def test_records_of_benchmarks_tell_their_origin():
+    for path in (BENCHMARKS / "results").glob("*.jsonl"):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            assert record["commit"]
+            assert "dirty" not in record["commit"]
+            assert {"torch", "cpu", "cores", "threads"} <= set(record["environment"])
+
+
+def test_the_limits_that_the_injection_was_built_for_are_kept_in_the_record():
+    (result,) = (
+        r
+        for line in (BENCHMARKS / "results" / "injection-cpu.jsonl").read_text().splitlines()
+        for r in json.loads(line)["results"]
+        if (r["shape"], r["dtype"], r["allocator"]) == ([16, 128, 64, 64], "float32", "as it is")
+    )
+    kinds = result["kinds"]
+    assert kinds.pop("euclidean")["forward"]["ratio"] <= 1.2
+    kinds.pop("riemannian, neutral, a plane per channel")
+    for row in kinds.values():
+        assert row["forward"]["ratio"] <= 1.9
+        assert row["both"]["ratio"] <= 1.3 * row["must_both"]
+        assert row["saved_maps"] <= 1.1
+
+
+def test_the_cost_in_training_is_measured(run, tmp_path):
+    record = tmp_path / "training.jsonl"
+    options = ("--device", "cpu", "--sizes", "16x16", "--rounds", "2", "--threads", "1")
+    printed = run("bench_noise_training.py", *options, "--record", str(record))
+    results = json.loads(record.read_text())["results"]
+    assert [result["generator"] for result in results] == ["DCGAN", "residual, injected"]
+    assert len(printed) == 2

@@ -14,12 +14,12 @@ def r1(discriminator, real, gamma):
 
 
 def path_lengths(synthesis, ws, noise):
-    """Each sample's path length, by the whole Jacobian of its image: (rows of w, channels, pixels) in full."""
+    """Each sample's path length, by the whole Jacobian of its image."""
     lengths = []
     for i in range(len(ws)):
         w = ws[i : i + 1]
         jacobian = torch.autograd.functional.jacobian(synthesis, w, create_graph=True)[0, :, :, :, 0]
-        channels, height, width, rows, dims = jacobian.shape
+        _, height, width, rows, dims = jacobian.shape
         square = 0.0
         for row in range(rows):
             for dim in range(dims):

@@ -1,0 +1,71 @@
+"""Print the tables of docs/performance.md from the newest records in benchmarks/results.
+
+Run: python benchmarks/tables.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def newest(name: str) -> dict[str, dict[str, Any]]:
+    """The newest result of every case in a file of records, by what the case is."""
+    found = {}
+    for line in (RESULTS / f"{name}.jsonl").read_text().splitlines():
+        for result in json.loads(line)["results"]:
+            case = ("shape", "dtype", "generator", "size", "allocator")
+            found["|".join(str(result[key]) for key in case if key in result)] = result
+    return found
+
+
+def injection_table(result: dict[str, Any]) -> str:
+    """What each kind of noise costs at one shape, in copies of the feature map."""
+    rows = [
+        "| noise | forward | must | forward and backward | must | maps kept |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for kind, row in result["kinds"].items():
+        cells = [f"{row[name]['ratio']:.2f}" for name in ("forward", "both")]
+        must = [f"{row[name]:.1f}" for name in ("must_forward", "must_both")]
+        rows.append(f"| {kind} | {cells[0]} | {must[0]} | {cells[1]} | {must[1]} | {row['saved_maps']:.2f} |")
+    return "\n".join(rows)
+
+
+def training_table() -> str:
+    """What noise adds to a training step."""
+    rows = [
+        "| generator | size | allocator | Euclidean, ms a step | none | neutral | paper |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for result in newest("noise-training-cpu").values():
+        ratios = result["to_euclidean"]
+        cells = [
+            f"{100 * (ratios[arm]['ratio'] - 1):+.0f} % ({100 * (ratios[arm]['low'] - 1):+.0f} to "
+            f"{100 * (ratios[arm]['high'] - 1):+.0f})"
+            for arm in ("none", "neutral", "paper")
+        ]
+        rows.append(
+            f"| {result['generator']} | {result['size']} | {result['allocator']} | "
+            f"{result['euclidean_ms']:.1f} | {' | '.join(cells)} |"
+        )
+    return "\n".join(rows)
+
+
+def tables() -> dict[str, str]:
+    """All tables, by what they show."""
+    shown = {
+        f"{' x '.join(map(str, r['shape']))}, {r['dtype']}, allocator {r['allocator']}": injection_table(r)
+        for r in newest("injection-cpu").values()
+    }
+    return shown | {"training": training_table()}
+
+
+def main() -> None:
+    for title, table in tables().items():
+        print(f"{title}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()
