@@ -9,7 +9,7 @@ import pytest
 
 from riemann_noise_pytorch.cli.main import main
 from riemann_noise_pytorch.training.checkpoints import load_snapshot
-from riemann_noise_pytorch.training.config import PRESETS
+from riemann_noise_pytorch.training.presets import PRESETS
 from tests.cli.conftest import SMALL
 from tests.data.pictures import cut_short, write_folder
 

@@ -8,18 +8,97 @@ import pytest
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.models.choices import NoiseKind
-from riemann_noise_pytorch.training.config import PRESETS, TrainConfig, preset_of, resolve_config
+from riemann_noise_pytorch.training.config import TrainConfig, resolve_config
+from riemann_noise_pytorch.training.presets import PRESETS, preset_of
 from riemann_noise_pytorch.training.state import config_for_images
 from tests.training.runs import blobs
 
+ROWS = {
+    "dcgan": ("dcgan", "none", 0),
+    "dcgan-eni": ("dcgan", "euclidean", 0),
+    "dcgan-rni": ("dcgan", "riemannian", 0),
+    "stylegan2-plain": ("stylegan2", "none", 0),
+    "stylegan2-eni": ("stylegan2", "euclidean", 2),
+    "stylegan2-nopathreg-rni": ("stylegan2", "riemannian", 0),
+    "stylegan2-rni": ("stylegan2", "riemannian", 2),
+}
 
-def test_presets_are_the_papers_rows_and_differ_in_the_noise_alone():
-    noise = {name: resolve_config(name).noise for name in PRESETS}
-    assert noise == {"dcgan": "none", "dcgan-eni": "euclidean", "dcgan-rni": "riemannian"}
-    plain = dataclasses.asdict(resolve_config("dcgan"))
-    for name in PRESETS:
-        other = dataclasses.asdict(resolve_config(name))
-        assert {key for key in plain if plain[key] != other[key]} <= {"preset", "noise"}
+
+def test_presets_are_the_papers_rows():
+    configs = {name: resolve_config(name) for name in PRESETS}
+    rows = {name: (c.architecture, c.noise, c.pl_weight) for name, c in configs.items()}
+    assert rows == ROWS | {f"{n}-small": row for n, row in ROWS.items() if row[0] == "stylegan2"}
+
+
+@pytest.mark.parametrize("family", ["dcgan", "stylegan2", "stylegan2-small"])
+def test_rows_of_a_family_differ_in_noise_and_path_length_alone(family):
+    names = [
+        n for n in PRESETS if n.startswith(family.split("-")[0]) and n.endswith("small") == ("-" in family)
+    ]
+    first, *others = (dataclasses.asdict(resolve_config(name)) for name in names)
+    assert len(others) >= 2
+    for other in others:
+        assert {key for key in first if first[key] != other[key]} <= {"preset", "noise", "pl_weight"}
+
+
+def test_stylegan2_is_config_e():
+    config = resolve_config("stylegan2-rni")
+    published = {
+        "z_dim": 512,
+        "w_dim": 512,
+        "mapping_layers": 8,
+        "channel_base": 16384,
+        "channel_max": 512,
+        "batch": 32,
+        "kimg": 25_000,
+        "lr_g": 0.002,
+        "lr_d": 0.002,
+        "beta1": 0.0,
+        "beta2": 0.99,
+        "r1_rule": "config-e",
+        "r1_interval": 16,
+        "pl_weight": 2.0,
+        "pl_interval": 4,
+        "pl_decay": 0.01,
+        "pl_batch_shrink": 2,
+        "style_mixing": 0.9,
+        "ema_kimg": 10.0,
+        "stddev_group": 4,
+        "adam_lazy_correction": True,
+        "ema_rampup": None,
+        "noise_strength": None,
+    }
+    assert {name: getattr(config, name) for name in published} == published
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "message"),
+    [
+        ("stylegan2-rni", {"norm": "none"}, "norm has no meaning with architecture stylegan2"),
+        ("stylegan2-rni", {"width": 32}, "take a preset of dcgan"),
+        ("dcgan", {"pl_weight": 2.0}, "pl_weight has no meaning with architecture dcgan"),
+        ("dcgan", {"style_mixing": 0.5}, "style_mixing has no meaning with architecture dcgan"),
+        ("dcgan", {"architecture": "stylegan2"}, "set preset to stylegan2-plain"),
+        ("stylegan2-eni", {"noise": "riemannian"}, "set preset to stylegan2-rni"),
+        ("stylegan2-nopathreg-rni", {"pl_weight": 2.0}, "set preset to stylegan2-rni"),
+        ("stylegan2-plain", {"pl_interval": 8}, "pl_interval has no meaning with pl_weight 0"),
+        ("stylegan2-rni", {"style_mixing": 1.5}, "a share is at most 1"),
+        ("stylegan2-rni", {"batch": 1, "pl_batch_shrink": 2}, "cannot be shrunk 2 times"),
+        ("stylegan2-rni", {"r1_rule": "resolutio"}, "did you mean 'resolution'"),
+        ("stylegan2-rni", {"r1_gamma": 10.0}, "set r1_rule to given"),
+        ("stylegan2-rni", {"pl_weight": math.nan}, "pl_weight is nan"),
+    ],
+)
+def test_options_of_another_row_or_architecture_are_refused(preset, overrides, message):
+    with pytest.raises(InputError, match=message):
+        resolve_config(preset, overrides)
+
+
+def test_processes_must_hold_whole_groups_of_the_spread():
+    config = resolve_config("stylegan2-plain", {"batch": 12})
+    config.validate(processes=3)
+    with pytest.raises(InputError, match="a share of 6 images cannot be split into groups of 4"):
+        config.validate(processes=2)
 
 
 def test_overrides_win_over_the_preset():

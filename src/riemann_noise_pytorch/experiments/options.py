@@ -4,14 +4,45 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from riemann_noise_pytorch.errors import InputError, unknown_name
-from riemann_noise_pytorch.models.choices import NoisePlace, Norm
-from riemann_noise_pytorch.training.config import ROW_PRESET, Device, TrainConfig, resolve_config
+from riemann_noise_pytorch.models.choices import Architecture, NoisePlace, Norm
+from riemann_noise_pytorch.training.config import Device, TrainConfig, resolve_config
+from riemann_noise_pytorch.training.presets import ROW_PRESET
 
 if TYPE_CHECKING:
     from riemann_noise_pytorch.metrics.distances import Distance
 
 TICKS = 20
-_ROWS = {"none": "dcgan", "euclidean": "dcgan-eni", "riemannian": "dcgan-rni"}
+NO_PATH_LENGTH = "nopathreg"
+_ROWS: dict[Architecture, dict[str, str]] = {
+    "dcgan": {"none": "dcgan", "euclidean": "dcgan-eni", "riemannian": "dcgan-rni"},
+    "stylegan2": {
+        "none": "stylegan2-plain-small",
+        "euclidean": "stylegan2-eni-small",
+        NO_PATH_LENGTH: "stylegan2-nopathreg-rni-small",
+        "riemannian": "stylegan2-rni-small",
+    },
+}
+_OWN: dict[Architecture, dict[str, Any]] = {
+    "dcgan": {
+        "z_dim": 64,
+        "width": 32,
+        "batch": 32,
+        "lr_g": 1e-3,
+        "lr_d": 1e-3,
+        "r1_gamma": 2.0,
+        "d_norm": "none",
+        "beta1": 0.0,
+        "beta2": 0.99,
+        "ema_kimg": 10.0,
+        "ema_rampup": 0.05,
+    },
+    "stylegan2": {},
+}
+"""What an architecture's trainings have that neither their row nor the user says."""
+
+
+_DATA = ("data", "resolution", "channels", "mirror", "resize_filter", "skip_bad_images")
+_GIVEN = ("z_dim", "width", "norm", "batch", "r1_gamma", "ema_kimg")
 
 
 @dataclass(frozen=True)
@@ -47,24 +78,27 @@ class Budget:
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Train the same DCGAN with each kind of noise over several seeds, measure all alike, write a report.
+    """Train the same GAN with each kind of noise over several seeds, measure all alike, write a report.
 
-    The defaults fit a run of minutes on two cores: five times the usual learning rate, no momentum, an R1
-    penalty instead of batch norm in the discriminator, an average that forgets its start, and noise that
-    starts at a visible strength.
+    The defaults fit a run of minutes on two cores. For dcgan: five times the usual learning rate, no
+    momentum, an R1 penalty instead of batch norm in the discriminator, an average that forgets its start,
+    and noise that starts at a visible strength. For stylegan2: the rows of Table 1 at their small size.
     """
 
     data: str = "digits"
     """Real images: digits, photos, or the path of a folder or a ZIP of images."""
+    architecture: Architecture = "dcgan"
+    """dcgan or stylegan2."""
     noise: tuple[str, ...] = ("none", "euclidean", "riemannian")
-    """Arms of the comparison: none, euclidean, riemannian, or presets of Riemannian noise by name (paper,
-    which riemannian means, neutral, author-ffhq, author-cat, author-church, seed)."""
+    """Arms of the comparison: none, euclidean, riemannian, for stylegan2 nopathreg (riemannian without the
+    path-length penalty), or presets of Riemannian noise by name (paper, which riemannian means, neutral,
+    author-ffhq, author-cat, author-church, seed)."""
     seeds: int = 3
     """Trainings of every arm; differences between arms are tested over the seeds, from 2 on."""
     kimg: float = 40.0
     """Length of each training in thousands of real images seen."""
     resolution: int | None = None
-    """Height and width of the images in pixels: 16, 32, 64 or 128. None: that of the data."""
+    """Height and width of the images in pixels. None: that of the data, or of the architecture's rows."""
     channels: int | None = None
     """Channels of the images: 1 grey, 3 RGB. None: those of the data."""
     mirror: bool = False
@@ -73,26 +107,27 @@ class CompareConfig:
     """Filter by which images of another size are resized: box, bilinear, bicubic, lanczos or nearest."""
     skip_bad_images: bool = False
     """Leave out images that cannot be read, and report them, instead of stopping."""
-    z_dim: int = 64
-    """Dimension of the latent."""
-    width: int = 32
-    """Channels of the layers next to the image; each halving of the resolution doubles them."""
-    norm: Norm = "batch"
-    """Normalisation in the generator; the discriminator has none."""
-    batch: int = 32
-    """Images in a step."""
-    lr: float = 1e-3
-    """Adam's learning rate, for both networks."""
-    r1_gamma: float = 2.0
-    """Weight of the R1 penalty gamma/2 mean |grad D(x)|^2 on real images; 0 turns it off."""
-    ema_kimg: float = 10.0
+    z_dim: int | None = None
+    """Dimension of the latent; None: 64."""
+    width: int | None = None
+    """Channels of dcgan's layers next to the image; each halving of the resolution doubles them; None: 32."""
+    norm: Norm | None = None
+    """Normalisation in dcgan's generator, None: batch; the discriminator has none."""
+    batch: int | None = None
+    """Images in a step; None: 32."""
+    lr: float | None = None
+    """Adam's learning rate, for both networks; None: 0.001 for dcgan, 0.002 for stylegan2."""
+    r1_gamma: float | None = None
+    """Weight of the R1 penalty gamma/2 mean |grad D(x)|^2 on real images; 0 turns it off. None: 2 for dcgan,
+    0.0002 pixels / batch for stylegan2."""
+    ema_kimg: float | None = None
     """Half-life of the generator's moving average in thousands of images; never above a twentieth of those
-    seen."""
+    seen. None: 10 for dcgan, 5 for stylegan2."""
     noise_strength: float = 0.1
     """Initial standard deviation of the noise, where it has a strength of its own. (The paper's Riemannian
     noise has none: it begins as strong as the features.)"""
     noise_place: NoisePlace = "before"
-    """Noise before or after the activation."""
+    """Noise before or after dcgan's activation."""
     noise_lr_multiplier: float = 1.0
     """The noise's own learning rate, as a multiple of lr."""
     pairs: int = 10_000
@@ -128,32 +163,41 @@ class CompareConfig:
         Raises:
             InputError: Options that cannot be used.
         """
-        options: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("data", "resolution", "channels", "mirror", "resize_filter", "skip_bad_images")
-        }
-        options |= {name: getattr(self, name) for name in ("kimg", "z_dim", "width", "norm", "batch")}
-        options |= {"lr_g": self.lr, "lr_d": self.lr, "r1_gamma": self.r1_gamma, "ema_kimg": self.ema_kimg}
-        options |= {"d_norm": "none", "beta1": 0.0, "beta2": 0.99, "ema_rampup": 0.05}
-        if self.r1_gamma:
+        row, noise = self._noise_options(arm)
+        options = dict(_OWN[self.architecture])
+        options |= {name: getattr(self, name) for name in _DATA if getattr(self, name) is not None}
+        options |= {name: getattr(self, name) for name in _GIVEN if getattr(self, name) is not None}
+        if self.lr is not None:
+            options |= {"lr_g": self.lr, "lr_d": self.lr}
+        if self.r1_gamma is not None:
+            options["r1_rule"] = "given"
+        if self.architecture == "dcgan" and options["r1_gamma"]:
             options["r1_interval"] = 8
-        options |= {"seed": seed, "tick_kimg": self.kimg / TICKS}
+        options |= {"seed": seed, "kimg": self.kimg, "tick_kimg": self.kimg / TICKS}
         options |= {"snapshot_ticks": TICKS // 4, "keep_snapshots": 1, "device": self.device}
-        return resolve_config(_ROWS.get(arm, "dcgan-rni"), options | self._noise_options(arm))
+        return resolve_config(row, options | noise)
 
-    def _noise_options(self, arm: str) -> dict[str, Any]:
+    def _noise_options(self, arm: str) -> tuple[str, dict[str, Any]]:
+        """The row of an arm, and what it has of noise."""
         from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS  # imports torch
 
-        if arm not in {*_ROWS, *RIEMANN_PRESETS}:
-            raise unknown_name("kind or preset of noise", arm, {*_ROWS, *RIEMANN_PRESETS})
+        rows = _ROWS[self.architecture]
+        if arm not in {*rows, *RIEMANN_PRESETS}:
+            raise unknown_name("kind or preset of noise", arm, {*rows, *RIEMANN_PRESETS})
+        row = rows.get(arm, rows["riemannian"])
         if arm == "none":
-            return {}
-        options = {"noise_place": self.noise_place, "noise_lr_multiplier": self.noise_lr_multiplier}
+            return row, {}
+        options: dict[str, Any] = {"noise_lr_multiplier": self.noise_lr_multiplier}
+        if self.noise_place != "before":
+            options["noise_place"] = self.noise_place
         if arm == "euclidean":
-            return options | {"noise_strength": self.noise_strength}
-        preset = ROW_PRESET if arm == "riemannian" else arm
+            return row, options | {"noise_strength": self.noise_strength}
+        preset = arm if arm in RIEMANN_PRESETS else ROW_PRESET
         own = RIEMANN_PRESETS[preset].strength == "own"
-        return options | {"riemann_preset": preset, "noise_strength": self.noise_strength if own else None}
+        return row, options | {
+            "riemann_preset": preset,
+            "noise_strength": self.noise_strength if own else None,
+        }
 
     def validate(self) -> None:
         """Refuse options that cannot be used, before anything is trained.

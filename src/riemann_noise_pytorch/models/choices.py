@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Architecture = Literal["dcgan"]
+Architecture = Literal["dcgan", "stylegan2"]
 Norm = Literal["batch", "instance", "none"]
 NoiseKind = Literal["none", "euclidean", "riemannian"]
 NoisePlace = Literal["before", "after"]

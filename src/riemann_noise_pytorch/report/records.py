@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from riemann_noise_pytorch.errors import InputError
 
-ARM_ORDER = ("none", "euclidean", "riemannian")
+ARM_ORDER = ("none", "euclidean", "nopathreg", "riemannian")
 
 _FILE_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _Record = TypeVar("_Record")

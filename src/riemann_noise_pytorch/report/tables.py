@@ -13,7 +13,12 @@ from typing import Literal
 from riemann_noise_pytorch.report.protocols import label, protocols
 from riemann_noise_pytorch.report.records import Comparison, Difference, Summary
 
-ARM_LABELS = {"none": "no noise", "euclidean": "Euclidean", "riemannian": "Riemannian"}
+ARM_LABELS = {
+    "none": "no noise",
+    "euclidean": "Euclidean",
+    "nopathreg": "Riemannian, no path length",
+    "riemannian": "Riemannian",
+}
 
 MISSING = "–"
 

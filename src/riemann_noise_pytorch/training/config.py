@@ -1,18 +1,21 @@
-"""Every option of a training run, its default, what it means, and which options contradict one another."""
+"""Every option of a training run, its default and what it means."""
 
 import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from riemann_noise_pytorch.errors import InputError, unknown_name
-from riemann_noise_pytorch.models.choices import NoiseKind, NoisePlace, Norm
+from riemann_noise_pytorch.errors import unknown_name
+from riemann_noise_pytorch.models.choices import Architecture, NoiseKind, NoisePlace, Norm
+from riemann_noise_pytorch.training.presets import PRESETS, preset_of
+from riemann_noise_pytorch.training.validation import NOISE_OPTIONS, check_options, defaults
 
 Precision = Literal["no", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda"]
 Tracker = Literal["none", "tensorboard", "wandb"]
 NormStatistics = Literal["copy", "recalibrate"]
+R1Rule = Literal["given", "config-e", "resolution"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,18 @@ class TrainConfig:
     """
 
     preset: str = "dcgan"
-    """Preset from which the other options take their defaults: dcgan, dcgan-eni or dcgan-rni. The record of
-    a run names the one that has its noise."""
+    """Row of the paper's tables from which the other options take their defaults: dcgan, dcgan-eni,
+    dcgan-rni, stylegan2-plain, stylegan2-eni, stylegan2-nopathreg-rni, stylegan2-rni; the latter four with
+    -small for minutes on two cores. The record of a run names the row that has its noise."""
+    architecture: Architecture = "dcgan"
+    """dcgan or stylegan2; the preset decides."""
     data: str = "digits"
     """Real images: digits, photos, or the path of a folder or a ZIP of images."""
     resolution: int | None = None
-    """Height and width of the images in pixels: 16, 32, 64 or 128. None: that of the data."""
+    """Height and width of the images in pixels: for dcgan 16, 32, 64 or 128, for stylegan2 up to 1024. None:
+    that of the data, which for stylegan2 need not be square."""
+    image_width: int | None = None
+    """Width of the images, where it is not their height; the data decide."""
     channels: int | None = None
     """Channels of the images: 1 grey, 3 RGB. None: those of the data."""
     mirror: bool = False
@@ -44,22 +53,35 @@ class TrainConfig:
     z_dim: int = 100
     """Dimension of the latent."""
     width: int = 64
-    """Channels of the layers next to the image; each halving of the resolution doubles them."""
+    """Channels of dcgan's layers next to the image; each halving of the resolution doubles them."""
     norm: Norm = "batch"
-    """Normalisation in the generator. With batch, statistics are those of one process's share of the batch,
-    except on several GPUs, where they are those of the whole."""
+    """Normalisation in dcgan's generator. With batch, statistics are those of one process's share of the
+    batch, except on several GPUs, where they are those of the whole."""
     d_norm: Norm = "batch"
     """The same in the discriminator. With batch and several GPUs, statistics stay per process where r1_gamma
     is above 0, for synchronised ones have no second derivative."""
+    w_dim: int = 512
+    """Dimension of stylegan2's intermediate latent."""
+    mapping_layers: int = 8
+    """Layers of stylegan2's mapping."""
+    channel_base: int = 16384
+    """Channels times height in stylegan2's wide blocks: 16384 in config e, 32768 in config f."""
+    channel_max: int = 512
+    """Most channels of a stylegan2 block."""
+    stddev_group: int = 4
+    """Images whose spread stylegan2's discriminator compares."""
     noise: NoiseKind = "none"
     """Noise injected at every hidden stage of the generator."""
+    noise_layers: str = ""
+    """Layers of stylegan2 with another kind of noise, as block32.*=riemannian,block4.*=none; the last match
+    counts."""
     riemann_preset: str | None = None
     """Preset of Riemannian noise: paper, neutral, author-ffhq, author-cat, author-church or seed.
     None: paper, whose noise is as strong as the features and has no strength of its own."""
     noise_strength: float | None = None
     """Initial standard deviation of the noise. None: the kind's or the preset's own, which is mostly 0."""
     noise_place: NoisePlace = "before"
-    """Noise before or after the activation."""
+    """Noise before or after dcgan's activation."""
     noise_lr_multiplier: float = 1.0
     """The noise's own learning rate, as a multiple of lr_g. A strength moves at most one learning rate a
     step: raise this for short runs that start at 0."""
@@ -79,12 +101,25 @@ class TrainConfig:
     r1_gamma: float = 0.0
     """Weight of the R1 penalty gamma/2 mean |grad D(x)|^2 on real images; 0 turns it off. The 1/2 is
     included: a published weight without it is half of gamma."""
+    r1_rule: R1Rule = "given"
+    """Where r1_gamma comes from: given; config-e, the published 100 of 1024 pixels; resolution, NVIDIA's
+    later heuristic of 0.0002 pixels / batch."""
     r1_interval: int = 16
     """Steps from one R1 penalty to the next; it is multiplied by the interval, and above 1 it has an
     optimiser step of its own. Only with r1_gamma above 0."""
+    pl_weight: float = 0.0
+    """Weight of stylegan2's path-length penalty; 0 turns it off."""
+    pl_interval: int = 4
+    """Steps from one path-length penalty to the next, as r1_interval."""
+    pl_batch_shrink: int = 2
+    """The path-length penalty takes a batch so many times smaller."""
+    pl_decay: float = 0.01
+    """Share of a batch in the moving average of path lengths."""
+    style_mixing: float = 0.9
+    """Share of stylegan2's samples whose later layers have the w of another latent."""
     adam_lazy_correction: bool = True
-    """Where R1 has steps of its own, scale the discriminator's learning rate by c = k/(k+1) and raise its
-    betas to the power c, k being r1_interval."""
+    """Where a penalty has steps of its own, scale that player's learning rate by c = k/(k+1) and raise its
+    betas to the power c, k being the interval."""
     ema_kimg: float = 10.0
     """Half-life of the generator's moving average in thousands of images; 0 keeps no memory."""
     ema_rampup: float | None = None
@@ -110,6 +145,8 @@ class TrainConfig:
     """Also log to TensorBoard or Weights & Biases."""
     precision: Precision = "no"
     """Half precision of the networks; weights, penalties and averages stay in float32."""
+    half_resolutions: int = 4
+    """Highest resolutions of stylegan2 that are in half precision where precision asks for it."""
     device: Device = "auto"
     """auto takes a GPU where there is one. A run resumed on another device goes on with other roundings."""
 
@@ -122,19 +159,7 @@ class TrainConfig:
         Raises:
             InputError: The first of these that is found, with the remedy.
         """
-        _check_names(self)
-        _check_numbers(self)
-        _check_preset(self)
-        _check_noise(self)
-        _check_unused(self)
-        _check_names_of_other_rooms(self)
-        _check_schedule(self)
-        if self.precision == "fp16" and self.device == "cpu":
-            raise InputError("precision fp16 needs a GPU; give precision bf16, or device cuda")
-        if self.batch % processes:
-            raise InputError(
-                f"a batch of {self.batch} cannot be shared by {processes} processes; give a multiple of them"
-            )
+        check_options(self, processes)
 
     @property
     def steps(self) -> int:
@@ -157,46 +182,12 @@ class TrainConfig:
             >>> arm.preset, arm.noise, arm.riemann_preset
             ('dcgan-eni', 'euclidean', None)
         """
-        changes: dict[str, Any] = {"preset": preset_of(noise), "noise": noise}
-        for names, kinds in _NOISE_OPTIONS.items():
+        row = preset_of(noise, self.architecture, self.pl_weight)
+        changes: dict[str, Any] = {"preset": row, "noise": noise}
+        for names, kinds in NOISE_OPTIONS.items():
             if noise not in kinds:
-                changes |= {name: _DEFAULTS[name] for name in names}
+                changes |= {name: defaults(self)[name] for name in names}
         return dataclasses.replace(self, **changes)
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "dcgan": {},
-    "dcgan-eni": {"noise": "euclidean"},
-    "dcgan-rni": {"noise": "riemannian"},
-}
-"""Named rows of the paper's tables, as differences from the defaults of :class:`TrainConfig`."""
-
-ROW_PRESET = "paper"
-"""What Riemannian noise means in the rows of the paper's tables: its equations as they are written."""
-
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
-_NOISE_OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("riemann_preset",): ("riemannian",),
-    ("noise_strength", "noise_place", "noise_lr_multiplier"): ("euclidean", "riemannian"),
-}
-_POSITIVE = (
-    *("resolution", "channels", "z_dim", "width", "batch", "kimg", "lr_g", "lr_d", "noise_lr_multiplier"),
-    *("r1_interval", "ema_rampup", "ema_recalibration_images", "tick_kimg", "snapshot_ticks", "sample_grid"),
-)
-_NOT_NEGATIVE = ("noise_strength", "r1_gamma", "ema_kimg", "seed", "workers", "keep_snapshots")
-
-
-def preset_of(noise: NoiseKind) -> str:
-    """Name the preset that has a kind of noise.
-
-    Args:
-        noise: ``none``, ``euclidean`` or ``riemannian``.
-
-    Example:
-        >>> preset_of("euclidean")
-        'dcgan-eni'
-    """
-    return next(name for name, changes in PRESETS.items() if changes.get("noise", "none") == noise)
 
 
 def resolve_config(preset: str = "dcgan", overrides: Mapping[str, Any] | None = None) -> TrainConfig:
@@ -219,102 +210,10 @@ def resolve_config(preset: str = "dcgan", overrides: Mapping[str, Any] | None = 
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
     options = {**PRESETS[preset], **(overrides or {}), "preset": preset}
+    names = [field.name for field in dataclasses.fields(TrainConfig)]
     for name in options:
-        if name not in _DEFAULTS:
-            raise unknown_name("option", name, _DEFAULTS)
+        if name not in names:
+            raise unknown_name("option", name, names)
     config = TrainConfig(**options)
     config.validate()
     return config
-
-
-def _check_names(config: TrainConfig) -> None:
-    for name, hint in get_type_hints(TrainConfig).items():
-        value = getattr(config, name)
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            raise unknown_name(name.replace("_", " "), str(value), get_args(hint))
-        accepted = tuple(t for t in (get_args(hint) or (hint,)) if isinstance(t, type))
-        if float in accepted:
-            accepted = (*accepted, int)
-        if accepted and (
-            not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted)
-        ):
-            raise InputError(f"{name} is {value!r}, but it must be of type {accepted[0].__name__}; change it")
-    if config.preset not in PRESETS:
-        raise unknown_name("preset", config.preset, PRESETS)
-
-
-def _check_numbers(config: TrainConfig) -> None:
-    for name in (*_POSITIVE, *_NOT_NEGATIVE):
-        value = getattr(config, name)
-        lowest = "positive" if name in _POSITIVE else "zero or more"
-        if value is not None and not (
-            math.isfinite(value) and (value > 0 or (name in _NOT_NEGATIVE and value == 0))
-        ):
-            raise InputError(f"{name} is {value}, but it must be a finite number, {lowest}; change it")
-    for name in ("beta1", "beta2"):
-        value = getattr(config, name)
-        if not 0 <= value < 1:
-            raise InputError(f"{name} is {value}, but a decay lies in [0, 1); change it")
-
-
-def _check_preset(config: TrainConfig) -> None:
-    for name, value in PRESETS[config.preset].items():
-        given = getattr(config, name)
-        if given != value:
-            raise InputError(
-                f"{name} {given} contradicts preset {config.preset}, which has {name} {value}; leave "
-                f"{name} out, or set preset to {preset_of(config.noise)}"
-            )
-
-
-def _check_unused(config: TrainConfig) -> None:
-    unused: dict[str, str] = {}
-    if config.r1_gamma == 0:
-        unused |= dict.fromkeys(("r1_interval", "adam_lazy_correction"), "r1_gamma 0; set that above 0")
-    if config.ema_norm_statistics == "copy":
-        unused["ema_recalibration_images"] = "ema_norm_statistics copy; set that to recalibrate"
-    for name, told in unused.items():
-        if getattr(config, name) != _DEFAULTS[name]:
-            raise InputError(f"{name} has no meaning with {told}, or leave {name} out")
-
-
-def _check_noise(config: TrainConfig) -> None:
-    for names, kinds in _NOISE_OPTIONS.items():
-        for name in names:
-            if config.noise not in kinds and getattr(config, name) != _DEFAULTS[name]:
-                raise InputError(
-                    f"{name} has no meaning with noise {config.noise}; leave it out, or set noise to "
-                    f"{' or '.join(kinds)}"
-                )
-
-
-def _check_names_of_other_rooms(config: TrainConfig) -> None:
-    from riemann_noise_pytorch.data.resizing import RESIZE_FILTERS  # these import torch, which help must not
-    from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
-
-    if config.resize_filter not in RESIZE_FILTERS:
-        raise unknown_name("resize filter", config.resize_filter, RESIZE_FILTERS)
-    if config.noise != "riemannian":
-        return
-    preset = config.riemann_preset or ROW_PRESET
-    if preset not in RIEMANN_PRESETS:
-        raise unknown_name("preset of Riemannian noise", preset, RIEMANN_PRESETS)
-    if config.noise_strength is not None and RIEMANN_PRESETS[preset].strength == "tied":
-        raise InputError(
-            f"preset '{preset}' ties the noise to the features; leave noise_strength out, or set "
-            "riemann_preset to one with a strength of its own, such as neutral"
-        )
-
-
-def _check_schedule(config: TrainConfig) -> None:
-    if config.tick_kimg > config.kimg:
-        raise InputError(
-            f"tick_kimg {config.tick_kimg:g} is longer than the whole run of kimg {config.kimg:g}; "
-            "give a shorter tick, or a longer run"
-        )
-    if config.batch > 1000 * config.kimg:
-        raise InputError(f"kimg {config.kimg:g} is less than one batch of {config.batch}; give a longer run")
-    if config.ema_norm_statistics == "recalibrate" and config.norm != "batch":
-        raise InputError(
-            f"ema_norm_statistics=recalibrate has no meaning with norm {config.norm}; set it to copy"
-        )

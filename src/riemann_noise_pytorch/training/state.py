@@ -16,17 +16,25 @@ from riemann_noise_pytorch.models.networks import (
     build_generator,
     initialise,
 )
+from riemann_noise_pytorch.models.precision import use_half
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.adam import adam, generator_groups, lazy_correction
-from riemann_noise_pytorch.training.config import ROW_PRESET, TrainConfig, preset_of
+from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.ema import MovingAverage
+from riemann_noise_pytorch.training.presets import ROW_PRESET, preset_of
 from riemann_noise_pytorch.training.regularizers import R1
 
+HALF_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 MEASURES = (
     *("loss_g", "loss_d", "r1", "grad_norm_g", "grad_norm_d", "grad_norm_r1"),
     *("d_real_accuracy", "d_fake_accuracy"),
 )
 """What is measured in a step and averaged over a tick; the penalty only at the steps that have it."""
+PATH_MEASURES = ("pl", "pl_length", "grad_norm_pl")
+"""The same of the path-length penalty."""
+R1_CONFIG_E = 100.0
+R1_BY_RESOLUTION = 0.0002
+"""Times pixels, over batch: Karras et al. (2020), arXiv:2006.06676, in the code of its authors."""
 
 
 def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
@@ -42,9 +50,10 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
         InputError: The images are not square, or not of the size that the options ask for.
     """
     channels, height, width = images.image_shape
-    if height != width:
+    if height != width and config.architecture == "dcgan":
         raise InputError(
-            f"the images are {height}x{width}, but training needs square ones; give a resolution"
+            f"the images are {height}x{width}, but dcgan needs square ones; give a resolution, or take a "
+            "preset of stylegan2"
         )
     for name, wanted, found in (
         ("resolution", config.resolution, height),
@@ -57,10 +66,18 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
     kind = config.riemann_preset
     if kind is None and config.noise == "riemannian":
         kind = ROW_PRESET
+    gamma = {
+        "given": config.r1_gamma,
+        "config-e": R1_CONFIG_E,
+        "resolution": R1_BY_RESOLUTION * height * width / config.batch,
+    }
     return dataclasses.replace(
         config,
-        preset=preset_of(config.noise),
+        preset=preset_of(config.noise, config.architecture, config.pl_weight),
+        r1_gamma=gamma[config.r1_rule],
+        r1_rule="given",
         resolution=height,
+        image_width=None if width == height else width,
         channels=channels,
         riemann_preset=kind,
     )
@@ -74,17 +91,23 @@ def network_config(config: TrainConfig) -> NetworkConfig:
     """
     if config.resolution is None or config.channels is None:
         raise InputError("the options do not say the size of the images; give resolution and channels")
+    width = config.image_width or config.resolution
+    names = (
+        *("architecture", "channels", "z_dim", "width", "norm", "d_norm", "noise", "noise_strength"),
+        *(
+            "noise_place",
+            "noise_layers",
+            "w_dim",
+            "mapping_layers",
+            "channel_base",
+            "channel_max",
+            "stddev_group",
+        ),
+    )
     return NetworkConfig(
-        resolution=config.resolution,
-        channels=config.channels,
-        z_dim=config.z_dim,
-        width=config.width,
-        norm=config.norm,
-        d_norm=config.d_norm,
-        noise=config.noise,
+        resolution=(config.resolution, width) if width != config.resolution else config.resolution,
         riemann_preset=config.riemann_preset or ROW_PRESET,
-        noise_strength=config.noise_strength,
-        noise_place=config.noise_place,
+        **{name: getattr(config, name) for name in names},
     )
 
 
@@ -98,6 +121,7 @@ class TrainState:
 
     Attributes:
         step: Steps done.
+        pl_average: Moving average of path lengths.
         sums: By name of a measure, its sum over the current tick and the number of its values.
     """
 
@@ -122,12 +146,20 @@ class TrainState:
         lr_d, betas_d = config.lr_d, betas
         if config.adam_lazy_correction and R1(config.r1_gamma, config.r1_interval).is_lazy:
             lr_d, betas_d = lazy_correction(lr_d, betas, config.r1_interval)
-        groups = generator_groups(self.generator, config.lr_g, config.noise_lr_multiplier)
-        self.optimizer_g = adam(groups, config.lr_g, betas)
+        lr_g, betas_g = config.lr_g, betas
+        if config.adam_lazy_correction and config.architecture == "stylegan2":
+            lr_g, betas_g = lazy_correction(lr_g, betas, config.pl_interval)
+        groups = generator_groups(self.generator, lr_g, config.noise_lr_multiplier)
+        self.optimizer_g = adam(groups, lr_g, betas_g)
         self.optimizer_d = adam(self.discriminator.parameters(), lr_d, betas_d)
         self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=config.precision == "fp16")
         self.step = 0
-        self.sums = dict.fromkeys(MEASURES, (0.0, 0))
+        self.pl_average = torch.zeros((), device=device)
+        self._has_paths = config.pl_weight > 0
+        self.sums = dict.fromkeys(MEASURES + (PATH_MEASURES if self._has_paths else ()), (0.0, 0))
+        if config.precision != "no" and config.architecture == "stylegan2":
+            for network in (self.generator, self.discriminator):
+                use_half(network, HALF_TYPES[config.precision], config.half_resolutions)
 
     def tensors(self) -> dict[str, Tensor]:
         """Give the state as named tensors on the CPU, contiguous and with memory of their own.
@@ -142,6 +174,8 @@ class TrainState:
             **_prefixed("adam_d", _optimizer_tensors(self.optimizer_d, self.discriminator)),
             "tick/sums": torch.tensor([*self.sums.values()], dtype=torch.float64),
         }
+        if self._has_paths:
+            named["path_length/average"] = self.pl_average
         if self.scaler.is_enabled():
             scaler = self.scaler.state_dict()
             named["scaler"] = torch.tensor([scaler["scale"], scaler["_growth_tracker"]], dtype=torch.float64)
@@ -169,8 +203,10 @@ class TrainState:
             self.scaler.load_state_dict(
                 {**self.scaler.state_dict(), "scale": scale, "_growth_tracker": int(growth)}
             )
+        if self._has_paths:
+            self.pl_average.copy_(tensors["path_length/average"])
         sums = tensors["tick/sums"].tolist()
-        self.sums = {name: (total, int(count)) for name, (total, count) in zip(MEASURES, sums, strict=True)}
+        self.sums = {name: (total, int(count)) for name, (total, count) in zip(self.sums, sums, strict=True)}
         self.step = step
 
 

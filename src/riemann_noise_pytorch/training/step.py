@@ -1,4 +1,4 @@
-"""One training step: the discriminator's update, its penalty, the generator's update, the average.
+"""One training step: the discriminator's update and penalty, the generator's update and penalty, the average.
 
 The images that the generator makes serve both players, as in the original DCGAN code. Everything random is
 drawn from the seed and the step: latents for the batch of all processes, noise for each process.
@@ -17,14 +17,17 @@ from torch import Tensor, nn
 from riemann_noise_pytorch.data.imageset import to_float
 from riemann_noise_pytorch.errors import NonFiniteError
 from riemann_noise_pytorch.models.interfaces import Generator
+from riemann_noise_pytorch.models.precision import in_full_precision
+from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.noise.sources import Fresh
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.losses import LOGISTIC, GanLoss
 from riemann_noise_pytorch.training.processes import average
-from riemann_noise_pytorch.training.regularizers import R1
+from riemann_noise_pytorch.training.regularizers import R1, PathLength
 from riemann_noise_pytorch.training.state import TrainState
+from riemann_noise_pytorch.training.styles import Styles
 
 NoiseSource = Callable[[Generator, int, int], AbstractContextManager[None]]
 """From a generator, the step and the global index of this process's first sample to a source of its noise."""
@@ -36,6 +39,8 @@ TERMS = {
     "grad_norm_r1": "gradient of r1",
     "loss_g": "loss_g",
     "grad_norm_g": "gradient of G",
+    "pl": "path length penalty",
+    "grad_norm_pl": "gradient of the path length penalty",
 }
 MOST_OVERFLOWS = 25
 """A loss scaler halves its 65536 at every overflow: after so many in a row, the gradients are at fault."""
@@ -109,13 +114,17 @@ class Trainer:
         self.accelerator = accelerator
         self.loss = loss
         self.r1 = R1(config.r1_gamma, config.r1_interval)
+        self.path_length = PathLength(
+            config.pl_weight, config.pl_interval, config.pl_decay, config.pl_batch_shrink
+        )
         self.last_snapshot: Path | None = None
         self._noise_source = noise_source or self._reseeded
-        self._half = nullcontext if config.precision == "no" else accelerator.autocast
+        by_layer = config.precision == "no" or config.architecture == "stylegan2"
+        self._half = nullcontext if by_layer else accelerator.autocast
         self._alone = accelerator.num_processes == 1
         self._share = config.batch // accelerator.num_processes
         self._first_sample = self._share * accelerator.process_index
-        self._latents = torch.Generator()
+        self._styles = Styles(config, accelerator)
         self._noise = torch.Generator(accelerator.device)
         for layer in noise_layers(state.generator).values():
             layer.source = Fresh(self._noise)
@@ -142,7 +151,7 @@ class Trainer:
         watch = Watch(not state.scaler.is_enabled() or self._overflows >= MOST_OVERFLOWS)
         real = to_float(self._to_device(pixels).contiguous(memory_format=torch.channels_last))
         with self._noise_source(state.generator, step, self._first_sample), self._half():
-            fake = state.generator(self._to_device(self._draw_latents()))
+            fake = self._styles.images(state.generator, step)
         _require_gradients(self._of_d, True)
         self._discriminator_phase(real, fake.detach(), watch)
         if self.r1.is_lazy and self.r1.is_due(step):
@@ -152,6 +161,8 @@ class Trainer:
             state.optimizer_d.step()
         _require_gradients(self._of_d, False)
         self._generator_phase(fake, stop, watch)
+        if self.path_length.is_due(step):
+            self._penalise_paths(watch)
         state.ema.update(self.config.batch, step * self.config.batch)
         state.step += 1
         stopping = watch.values.pop("stop", float(stop)) > 0
@@ -182,7 +193,8 @@ class Trainer:
 
     def _penalise(self, real: Tensor, watch: Watch) -> None:
         """Add the gradient of R1, times its interval, in float32 and without a loss scaler."""
-        penalty = self.r1(self.state.discriminator, real)
+        with in_full_precision(self.state.discriminator):
+            penalty = self.r1(self.state.discriminator, real)
         torch.autograd.backward(penalty * self.r1.interval)
         # gradients that were averaged before are the same everywhere: averaging the sum leaves them alone
         watch.add(average(self.accelerator, self._of_d, {"r1": penalty.detach()}))
@@ -205,18 +217,39 @@ class Trainer:
         state.scaler.step(state.optimizer_g)
         state.scaler.update()
 
+    def _penalise_paths(self, watch: Watch) -> None:
+        """Let the generator step along the gradient of the path length, in float32, without a loss scaler."""
+        state, penalty = self.state, self.path_length
+        generator = state.generator
+        assert isinstance(generator, StyleGAN2Generator)
+        share = self._share // penalty.batch_shrink
+        batch = share * self.accelerator.num_processes
+        _forget_gradients(self._of_g)
+        beyond = self.config.batch + share * self.accelerator.process_index  # noise of its own
+        with in_full_precision(generator), self._noise_source(generator, state.step, beyond):
+            ws = self._styles.rows(generator, state.step, batch, "path length ")
+            noise = self._styles.image_noise(state.step, batch, generator.image_shape)
+            lengths = penalty.lengths(generator.synthesis, ws, noise)
+        mean = lengths.detach().mean()
+        if not self._alone:
+            mean = self.accelerator.reduce(mean, "mean")
+        state.pl_average = penalty.new_average(state.pl_average, mean)
+        value = penalty(lengths, state.pl_average)
+        torch.autograd.backward(value * penalty.interval)
+        measures = {"pl": value.detach(), "pl_length": mean}
+        watch.add(average(self.accelerator, self._of_g, measures))
+        watch.add({"grad_norm_pl": _gradient_norm(self._of_g)})
+        watch.settle(state.step, self.last_snapshot)
+        state.optimizer_g.step()
+
     def _settle(self, watch: Watch) -> None:
         if self._reads_are_free:
             watch.settle(self.state.step, self.last_snapshot)
 
-    def _draw_latents(self) -> Tensor:
-        config = self.config
-        self._latents.manual_seed(derive(config.seed, "latents", self.state.step))
-        latents = torch.randn(config.batch, config.z_dim, generator=self._latents)
-        return latents[self._first_sample : self._first_sample + self._share]
-
     def _reseeded(self, generator: Generator, step: int, first_sample: int) -> AbstractContextManager[None]:  # noqa: ARG002
-        self._noise.manual_seed(derive(self.config.seed, "noise", step, self.accelerator.process_index))
+        purpose = () if first_sample < self.config.batch else ("path length",)
+        process = self.accelerator.process_index
+        self._noise.manual_seed(derive(self.config.seed, "noise", step, process, *purpose))
         return nullcontext()
 
     def _to_device(self, tensor: Tensor) -> Tensor:

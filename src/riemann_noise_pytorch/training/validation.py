@@ -1,0 +1,224 @@
+"""Which options of a run cannot be used, or contradict one another; each refusal names the remedy."""
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.training.presets import (
+    IDENTITY,
+    PRESETS,
+    ROW_PRESET,
+    WITHOUT_PATH_LENGTH,
+    preset_of,
+)
+
+if TYPE_CHECKING:
+    from riemann_noise_pytorch.training.config import TrainConfig
+
+NOISE_OPTIONS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("riemann_preset",): ("riemannian",),
+    ("noise_strength", "noise_place", "noise_lr_multiplier"): ("euclidean", "riemannian"),
+}
+"""Options that only some kinds of noise have."""
+
+ARCHITECTURE_OPTIONS = {
+    "dcgan": ("width", "norm", "d_norm", "noise_place", "ema_norm_statistics"),
+    "stylegan2": (
+        *("w_dim", "mapping_layers", "channel_base", "channel_max", "stddev_group", "pl_weight"),
+        *("style_mixing", "half_resolutions", "image_width", "noise_layers"),
+    ),
+}
+"""Options that only one architecture has."""
+
+_POSITIVE = (
+    *(
+        "resolution",
+        "image_width",
+        "channels",
+        "z_dim",
+        "width",
+        "batch",
+        "kimg",
+        "lr_g",
+        "lr_d",
+        "noise_lr_multiplier",
+    ),
+    *("r1_interval", "ema_rampup", "ema_recalibration_images", "tick_kimg", "snapshot_ticks", "sample_grid"),
+    *("w_dim", "mapping_layers", "channel_base", "channel_max", "stddev_group"),
+    *("pl_interval", "pl_batch_shrink", "pl_decay", "half_resolutions"),
+)
+_NOT_NEGATIVE = (
+    *("noise_strength", "r1_gamma", "pl_weight", "style_mixing", "ema_kimg", "seed", "workers"),
+    "keep_snapshots",
+)
+_SHARES = ("pl_decay", "style_mixing")
+
+
+def check_options(config: "TrainConfig", processes: int = 1) -> None:
+    """Refuse unknown names, numbers out of range and options that contradict one another.
+
+    Raises:
+        InputError: The first of these that is found.
+    """
+    _check_names(config)
+    _check_numbers(config)
+    _check_preset(config)
+    _check_architecture(config)
+    _check_noise(config)
+    _check_unused(config)
+    _check_names_of_other_rooms(config)
+    _check_schedule(config)
+    _check_batch(config, processes)
+
+
+def defaults(config: "TrainConfig") -> dict[str, Any]:
+    """The default of every option, whatever the preset."""
+    return {field.name: field.default for field in dataclasses.fields(config)}
+
+
+def _check_names(config: "TrainConfig") -> None:
+    for name, hint in get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            raise unknown_name(name.replace("_", " "), str(value), get_args(hint))
+        accepted = tuple(t for t in (get_args(hint) or (hint,)) if isinstance(t, type))
+        if float in accepted:
+            accepted = (*accepted, int)
+        if accepted and (
+            not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted)
+        ):
+            raise InputError(f"{name} is {value!r}, but it must be of type {accepted[0].__name__}; change it")
+    if config.preset not in PRESETS:
+        raise unknown_name("preset", config.preset, PRESETS)
+
+
+def _check_numbers(config: "TrainConfig") -> None:
+    for name in (*_POSITIVE, *_NOT_NEGATIVE):
+        value = getattr(config, name)
+        lowest = "positive" if name in _POSITIVE else "zero or more"
+        if value is not None and not (
+            math.isfinite(value) and (value > 0 or (name in _NOT_NEGATIVE and value == 0))
+        ):
+            raise InputError(f"{name} is {value}, but it must be a finite number, {lowest}; change it")
+    for name in ("beta1", "beta2"):
+        value = getattr(config, name)
+        if not 0 <= value < 1:
+            raise InputError(f"{name} is {value}, but a decay lies in [0, 1); change it")
+    for name in _SHARES:
+        if getattr(config, name) > 1:
+            raise InputError(f"{name} is {getattr(config, name)}, but a share is at most 1; change it")
+
+
+def _check_preset(config: "TrainConfig") -> None:
+    row = {"architecture": "dcgan", **PRESETS[config.preset]}
+    for name in IDENTITY:
+        given, own = getattr(config, name), row.get(name, getattr(config, name))
+        if given != own:
+            right = preset_of(config.noise, config.architecture, config.pl_weight)
+            raise InputError(
+                f"{name} {given} contradicts preset {config.preset}, which has {name} {own}; leave "
+                f"{name} out, or set preset to {right}"
+            )
+    if config.preset.removesuffix("-small") == WITHOUT_PATH_LENGTH and config.pl_weight > 0:
+        raise InputError(
+            f"pl_weight {config.pl_weight:g} contradicts preset {config.preset}, which has none; leave "
+            "pl_weight out, or set preset to stylegan2-rni"
+        )
+
+
+def _check_architecture(config: "TrainConfig") -> None:
+    for architecture, names in ARCHITECTURE_OPTIONS.items():
+        for name in names:
+            default = defaults(config)[name]
+            if architecture != config.architecture and getattr(config, name) != default:
+                raise InputError(
+                    f"{name} has no meaning with architecture {config.architecture}; leave it out, or take a "
+                    f"preset of {architecture}"
+                )
+
+
+def _check_unused(config: "TrainConfig") -> None:
+    if config.r1_rule != "given" and config.r1_gamma:
+        raise InputError(
+            f"r1_gamma {config.r1_gamma:g} contradicts r1_rule {config.r1_rule}; leave r1_gamma out, or set "
+            "r1_rule to given"
+        )
+    unused: dict[str, str] = {}
+    has_r1 = config.r1_gamma > 0 or config.r1_rule != "given"
+    if not has_r1:
+        unused["r1_interval"] = "r1_gamma 0; set that above 0"
+    if not has_r1 and config.pl_weight == 0:
+        unused["adam_lazy_correction"] = "r1_gamma 0; set that above 0"
+    if config.pl_weight == 0:
+        unused |= dict.fromkeys(
+            ("pl_interval", "pl_batch_shrink", "pl_decay"), "pl_weight 0; set that above 0"
+        )
+    if config.ema_norm_statistics == "copy":
+        unused["ema_recalibration_images"] = "ema_norm_statistics copy; set that to recalibrate"
+    for name, told in unused.items():
+        if getattr(config, name) != defaults(config)[name]:
+            raise InputError(f"{name} has no meaning with {told}, or leave {name} out")
+
+
+def _check_noise(config: "TrainConfig") -> None:
+    for names, kinds in NOISE_OPTIONS.items():
+        for name in names:
+            if config.noise not in kinds and getattr(config, name) != defaults(config)[name]:
+                raise InputError(
+                    f"{name} has no meaning with noise {config.noise}; leave it out, or set noise to "
+                    f"{' or '.join(kinds)}"
+                )
+
+
+def _check_names_of_other_rooms(config: "TrainConfig") -> None:
+    from riemann_noise_pytorch.data.resizing import RESIZE_FILTERS  # these import torch, which help must not
+    from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
+
+    if config.resize_filter not in RESIZE_FILTERS:
+        raise unknown_name("resize filter", config.resize_filter, RESIZE_FILTERS)
+    if config.noise != "riemannian":
+        return
+    preset = config.riemann_preset or ROW_PRESET
+    if preset not in RIEMANN_PRESETS:
+        raise unknown_name("preset of Riemannian noise", preset, RIEMANN_PRESETS)
+    if config.noise_strength is not None and RIEMANN_PRESETS[preset].strength == "tied":
+        raise InputError(
+            f"preset '{preset}' ties the noise to the features; leave noise_strength out, or set "
+            "riemann_preset to one with a strength of its own, such as neutral"
+        )
+
+
+def _check_schedule(config: "TrainConfig") -> None:
+    if config.tick_kimg > config.kimg:
+        raise InputError(
+            f"tick_kimg {config.tick_kimg:g} is longer than the whole run of kimg {config.kimg:g}; "
+            "give a shorter tick, or a longer run"
+        )
+    if config.batch > 1000 * config.kimg:
+        raise InputError(f"kimg {config.kimg:g} is less than one batch of {config.batch}; give a longer run")
+    if config.ema_norm_statistics == "recalibrate" and config.norm != "batch":
+        raise InputError(
+            f"ema_norm_statistics=recalibrate has no meaning with norm {config.norm}; set it to copy"
+        )
+
+
+def _check_batch(config: "TrainConfig", processes: int) -> None:
+    if config.precision == "fp16" and config.device == "cpu":
+        raise InputError("precision fp16 needs a GPU; give precision bf16, or device cuda")
+    if config.batch % processes:
+        raise InputError(
+            f"a batch of {config.batch} cannot be shared by {processes} processes; give a multiple of them"
+        )
+    share = config.batch // processes
+    if processes > 1 and config.architecture == "stylegan2" and share % config.stddev_group:
+        raise InputError(
+            f"a share of {share} images cannot be split into groups of {config.stddev_group}, so processes "
+            "would compare other images than one would; give a batch of a multiple of "
+            f"{processes * config.stddev_group}, or another stddev_group"
+        )
+    if config.pl_weight and share < config.pl_batch_shrink:
+        raise InputError(
+            f"a share of {share} images cannot be shrunk {config.pl_batch_shrink} times for the path length; "
+            "give a larger batch, or a smaller pl_batch_shrink"
+        )

@@ -1,0 +1,233 @@
+"""StyleGAN2 in the training loop: styles, path lengths, half precision; resumed and shared runs."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from riemann_noise_pytorch.errors import InputError, Interrupted
+from riemann_noise_pytorch.noise.control import off
+from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_generator, load_snapshot
+from riemann_noise_pytorch.training.config import resolve_config
+from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.state import TrainState, config_for_images
+from riemann_noise_pytorch.training.step import Trainer
+from riemann_noise_pytorch.training.styles import Styles
+from tests.training.runs import blobs, equal, in_processes, weights
+from tests.training.test_loop import stats_of
+from tests.training.test_processes import by_sample, join
+
+ROWS = ("stylegan2-plain", "stylegan2-eni", "stylegan2-nopathreg-rni", "stylegan2-rni")
+STEPS = 10
+
+
+def small(row, steps=STEPS, **options):
+    """Options of a run of so many steps at 16x16, with every penalty due within them."""
+    tiny = {
+        "z_dim": 6,
+        "w_dim": 8,
+        "mapping_layers": 2,
+        "channel_base": 64,
+        "channel_max": 8,
+        "resolution": 16,
+    }
+    run = {"batch": 8, "kimg": 8 * steps / 1000, "tick_kimg": 0.024, "snapshot_ticks": 1, "sample_grid": 4}
+    penalties = {"r1_rule": "resolution", "r1_interval": 4, "device": "cpu", "ema_kimg": 0.05}
+    if "eni" in row:
+        options = {"noise_strength": 0.3, **options}
+    return resolve_config(row, {**tiny, **run, **penalties, **options})
+
+
+def complete(row, **options):
+    return config_for_images(small(row, **options), blobs())
+
+
+def losses(row, run_dir):
+    seen = []
+    config = small(row)
+    train(config, blobs(), run_dir, progress=lambda info: seen.append(info.measures), noise_source=by_sample)
+    return seen
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_row_trains_and_tells_its_measures(row, tmp_path):
+    train(small(row), blobs(), tmp_path / "run")
+    lines = stats_of(tmp_path / "run")
+    assert lines[0]["loss_d"] > 0
+    assert lines[0]["r1"] >= 0
+    has_paths = small(row).pl_weight > 0
+    assert ("pl_length" in lines[0]) == has_paths
+    if has_paths:
+        assert lines[0]["pl_length"] > 0
+        assert lines[0]["pl"] > 0
+    assert len(lines[0]["noise_strengths"]) == (0 if "plain" in row else 5)
+    generator = load_generator(tmp_path / "run")
+    assert generator(torch.randn(2, 6)).shape == (2, 1, 16, 16)
+    assert generator.mapping.w_avg.abs().sum() > 0
+
+
+def test_rows_start_from_equal_weights():
+    states = {row: TrainState(complete(row)) for row in ROWS}
+    plain = states["stylegan2-plain"]
+    for state in states.values():
+        shared = dict(state.generator.named_parameters())
+        assert all(torch.equal(p, shared[name]) for name, p in plain.generator.named_parameters())
+        assert equal(plain.discriminator.state_dict(), state.discriminator.state_dict())
+    eni, rni = (states[row].generator.state_dict() for row in ("stylegan2-eni", "stylegan2-rni"))
+    assert all(torch.equal(eni[name], rni[name]) for name in eni if name.endswith("noise_const"))
+
+
+def test_both_players_have_the_lazy_correction_even_without_a_path_length():
+    for row in ROWS:
+        state = TrainState(complete(row, lr_g=0.002, lr_d=0.002, r1_interval=16))
+        (g, *_), (d,) = state.optimizer_g.param_groups, state.optimizer_d.param_groups
+        assert g["lr"] == pytest.approx(0.002 * 4 / 5)
+        assert g["betas"] == pytest.approx((0.0, 0.99 ** (4 / 5)))
+        assert d["lr"] == pytest.approx(0.002 * 16 / 17)
+        assert d["betas"] == pytest.approx((0.0, 0.99 ** (16 / 17)))
+
+
+def test_the_rules_of_r1_give_their_numbers():
+    assert config_for_images(resolve_config("stylegan2-rni"), blobs()).r1_gamma == 100
+    small_run = config_for_images(resolve_config("stylegan2-rni", {"r1_rule": "resolution"}), blobs())
+    assert small_run.r1_gamma == pytest.approx(0.0002 * 16 * 16 / 32)
+    assert small_run.r1_rule == "given"
+    small_run.validate()
+
+
+def test_styles_are_mixed_at_the_share_and_rows_asked_for():
+    config = complete("stylegan2-plain", style_mixing=0.75, batch=400, kimg=0.4)
+    generator = TrainState(config).generator
+    accelerator = Accelerator(cpu=True)
+    rows = Styles(config, accelerator).rows(generator, 3, 400)
+    assert rows.shape == (400, generator.synthesis.num_ws, 8)
+    changes = (rows[:, 1:] != rows[:, :-1]).any(dim=2)
+    assert set(changes.sum(dim=1).tolist()) == {0, 1}
+    assert changes.any(dim=1).float().mean().item() == pytest.approx(0.75, abs=0.07)
+    where = changes.float().argmax(dim=1)[changes.any(dim=1)]
+    assert set(where.tolist()) == set(range(generator.synthesis.num_ws - 1))
+    never = Styles(dataclasses.replace(config, style_mixing=0.0), accelerator).rows(generator, 3, 400)
+    assert (never == never[:, :1]).all()
+    assert torch.equal(never[:, 0], rows[:, 0])
+
+
+def test_the_average_w_follows_the_batches():
+    config = complete("stylegan2-plain")
+    generator = TrainState(config).generator
+    rows = Styles(config, Accelerator(cpu=True)).rows(generator, 0, 8, follow=True)
+    first = generator.mapping.w_avg.clone()
+    torch.testing.assert_close(first, 0.005 * rows[:, 0].detach().mean(dim=0))
+    Styles(config, Accelerator(cpu=True)).rows(generator, 0, 8)
+    assert torch.equal(generator.mapping.w_avg, first)
+
+
+def test_the_path_length_is_that_of_a_smaller_batch_in_full_precision(monkeypatch):
+    config = complete("stylegan2-eni", precision="bf16", half_resolutions=2, pl_interval=1)
+    state = TrainState(config)
+    trainer = Trainer(config, state, Accelerator(cpu=True))
+    seen = []
+    lengths = type(trainer.path_length).lengths
+
+    def note(penalty, synthesis, ws, noise):
+        halves = [block.half_dtype for block in state.generator.synthesis.blocks()]
+        seen.append((tuple(ws.shape), tuple(noise.shape), set(halves)))
+        return lengths(penalty, synthesis, ws, noise)
+
+    monkeypatch.setattr(type(trainer.path_length), "lengths", note)
+    trainer.step(blobs().batch(torch.arange(8)))
+    assert seen == [((4, state.generator.synthesis.num_ws, 8), (4, 1, 16, 16), {None})]
+    assert [b.half_dtype for b in state.generator.synthesis.blocks()] == [
+        None,
+        torch.bfloat16,
+        torch.bfloat16,
+    ]
+    assert state.pl_average > 0
+
+
+def test_half_precision_follows_full_precision():
+    steps = {}
+    for precision in ("no", "bf16"):
+        config = complete("stylegan2-eni", precision=precision, half_resolutions=2, style_mixing=0.0)
+        state = TrainState(config)
+        trainer = Trainer(config, state, Accelerator(cpu=True), by_sample)
+        for step in range(4):
+            measures, _ = trainer.step(blobs().batch(torch.arange(8 * step, 8 * step + 8)))
+        steps[precision] = measures
+    assert steps["bf16"]["loss_d"] != steps["no"]["loss_d"]
+    for name in ("loss_d", "loss_g"):
+        assert steps["bf16"][name] == pytest.approx(steps["no"][name], rel=0.05)
+
+
+def test_a_run_interrupted_and_resumed_equals_one_left_alone(tmp_path):
+    config = small("stylegan2-rni")
+    train(config, blobs(), tmp_path / "whole")
+
+    def stop(info):
+        if info.step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train(config, blobs(), tmp_path / "cut", progress=stop)
+    train(config, blobs(), tmp_path / "cut", resume=True)
+    whole, cut = (load_snapshot(list_snapshots(tmp_path / name)[-1]) for name in ("whole", "cut"))
+    assert "path_length/average" in whole.tensors
+    assert equal(weights(cut), weights(whole))
+
+
+def test_images_need_not_be_square(tmp_path):
+    images = blobs()
+    wide = type(images)(images.pixels.repeat(1, 1, 1, 2)[..., :20], name="wide")
+    config = dataclasses.replace(small("stylegan2-eni", 3), resolution=None)
+    train(config, wide, tmp_path / "run")
+    generator = load_generator(tmp_path / "run")
+    assert generator(torch.randn(2, 6)).shape == (2, 1, 16, 20)
+    with pytest.raises(InputError, match="dcgan needs square ones"):
+        config_for_images(resolve_config("dcgan"), wide)
+
+
+def everything(rank, port, folder):
+    """Do in two processes all that the tests below look at."""
+    join(rank, port)
+    for row in ROWS:
+        seen = losses(row, folder / row)
+        if rank == 0:
+            (folder / f"{row}.json").write_text(json.dumps(seen))
+    with pytest.raises(InputError, match="a share of 6 images cannot be split into groups of 4"):
+        train(small("stylegan2-plain", batch=12), blobs(), folder / "odd")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stylegan2-processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert in_processes([(everything, rank, port, folder) for rank in range(2)]) == [0, 0]
+    return folder
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_two_processes_train_to_the_losses_of_one(folder, tmp_path, row):
+    alone = losses(row, tmp_path / "run")
+    together = json.loads((folder / f"{row}.json").read_text())
+    assert len(alone) == len(together) == STEPS
+    for one, two in zip(alone, together, strict=True):
+        assert one.keys() == two.keys()
+        for name, value in one.items():
+            assert two[name] == pytest.approx(value, rel=1e-4), name
+    mean = load_snapshot(list_snapshots(folder / row)[-1]).tensors["generator/mapping.w_avg"]
+    own = load_snapshot(list_snapshots(tmp_path / "run")[-1]).tensors["generator/mapping.w_avg"]
+    torch.testing.assert_close(mean, own, rtol=1e-4, atol=1e-7)
+
+
+def test_noise_of_a_trained_generator_is_reached_by_name(tmp_path):
+    train(small("stylegan2-eni", 3), blobs(), tmp_path / "run")
+    generator, z = load_generator(tmp_path / "run"), torch.randn(2, 6)
+    with off(generator, "synthesis.block16.*"), off(generator, ["synthesis.block4.*", "synthesis.block8.*"]):
+        assert torch.equal(generator(z), generator(z, noise_mode="none"))
