@@ -10,11 +10,17 @@ References:
     Zhang (2019), Making convolutional networks shift-invariant again, arXiv:1904.11486.
 """
 
+from typing import Any, Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 TAPS = (0.125, 0.375, 0.375, 0.125)
+
+Way = Literal["doubled", "halved", "shrunk", "grown"]
+_BACK: dict[Way, Way] = {"doubled": "halved", "halved": "doubled", "shrunk": "grown", "grown": "shrunk"}
+"""The transpose of each way, for the filter is symmetric."""
 
 
 def low_pass(like: Tensor, gain: float = 1.0) -> Tensor:
@@ -27,12 +33,12 @@ def low_pass(like: Tensor, gain: float = 1.0) -> Tensor:
 
 def doubled(x: Tensor) -> Tensor:
     """Double height and width: (N, C, H, W) to (N, C, 2H, 2W)."""
-    return F.conv_transpose2d(x, low_pass(x, 4.0), stride=2, padding=1, groups=x.shape[1])
+    return filtered(x, "doubled", 4.0)
 
 
 def halved(x: Tensor) -> Tensor:
     """Halve height and width, both even: (N, C, H, W) to (N, C, H/2, W/2)."""
-    return F.conv2d(x, low_pass(x), stride=2, padding=1, groups=x.shape[1])
+    return filtered(x, "halved")
 
 
 def doubling_conv(x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
@@ -40,13 +46,58 @@ def doubling_conv(x: Tensor, weight: Tensor, groups: int = 1) -> Tensor:
 
     With G groups the channels are G I and G O, and the kernel is (G I, O, 3, 3).
     """
-    x = F.conv_transpose2d(x, weight, stride=2, groups=groups)
-    return F.conv2d(x, low_pass(x, 4.0), padding=1, groups=x.shape[1])
+    return filtered(F.conv_transpose2d(x, weight, stride=2, groups=groups), "shrunk", 4.0)
 
 
 def halving_conv(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Halve and convolve: (N, I, H, W) by a kernel (O, I, k, k), k 1 or 3, to (N, O, H/2, W/2)."""
     if weight.shape[-1] == 1:
         return F.conv2d(halved(x), weight, bias)
-    x = F.conv2d(x, low_pass(x), padding=2, groups=x.shape[1])
-    return F.conv2d(x, weight, bias, stride=2)
+    return F.conv2d(filtered(x, "grown"), weight, bias, stride=2)
+
+
+def filtered(x: Tensor, way: Way, gain: float = 1.0) -> Tensor:
+    """Filter every channel, with borders of zeros.
+
+    A filter is linear and its transpose is one of the four, so derivatives of any order are filters, too;
+    torch's own would go through the channels one by one.
+
+    Args:
+        x: (N, C, H, W).
+        way: ``doubled``: zeros between the pixels, to 2H x 2W; ``halved``: every second pixel;
+            ``shrunk`` and ``grown``: to one pixel less or more.
+        gain: Sum of the filter.
+    """
+    if torch.compiler.is_compiling():
+        return _applied(x, way, gain)
+    result: Tensor = _Filter.apply(x, way, gain)
+    return result
+
+
+class _Filter(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, way: Way, gain: float) -> Tensor:
+        return _applied(x, way, gain)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Way, float], output: Tensor) -> None:  # noqa: ARG004
+        _, ctx.way, ctx.gain = inputs
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        return _Filter.apply(upstream[0], _BACK[ctx.way], ctx.gain), None, None
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Tensor) -> Tensor:
+        result: Tensor = _Filter.apply(tangents[0], ctx.way, ctx.gain)
+        return result
+
+
+def _applied(x: Tensor, way: Way, gain: float) -> Tensor:
+    kernel, channels = low_pass(x, gain), x.shape[1]
+    if way == "doubled":
+        return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+    stride, padding = {"halved": (2, 1), "shrunk": (1, 1), "grown": (1, 2)}[way]
+    return F.conv2d(x, kernel, stride=stride, padding=padding, groups=channels)
