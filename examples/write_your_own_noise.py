@@ -25,7 +25,7 @@ class MultiplicativeNoise(NoiseLayer):
 
     def inject(self, mu: Tensor, epsilon: Tensor | None) -> Tensor:
         """Combine features (N, C, ...) with noise; None is no noise."""
-        return mu if epsilon is None else mu * (1 + self.a.to(mu.dtype) * epsilon)
+        return mu.clone() if epsilon is None else mu * (1 + self.a.to(mu.dtype) * epsilon)
 
     def strength(self) -> Tensor:
         """Standard deviation of the noise, relative to the features."""

@@ -120,18 +120,21 @@ def test_a_published_size_in_float32(preset, monkeypatch):
         assert (fast - plain).norm() <= 1e-5 * plain.norm()
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("preset", PRESETS)
-def test_gradients_in_half_precision_follow_those_in_float32(preset, dtype):
+def test_values_and_gradients_in_half_precision_follow_those_in_float32(preset, dtype, layout):
     layer = build(preset, (16, 16), dtype=torch.float32)
-    mu, upstream = normal(2, 64, 16, 16, dtype=dtype), normal(2, 64, 16, 16, seed=1, dtype=dtype)
+    mu, upstream = (
+        normal(2, 64, 16, 16, seed=seed, dtype=dtype).contiguous(memory_format=layout) for seed in (0, 1)
+    )
 
     def gradients(features, cotangent):
         features = features.detach().requires_grad_()
         with frozen(layer, 1):
             output = layer(features)
         of_features, *of_parameters = torch.autograd.grad(output, [features, *layer.parameters()], cotangent)
-        return of_features, torch.cat([gradient.flatten() for gradient in of_parameters])
+        return output, of_features, torch.cat([gradient.flatten() for gradient in of_parameters])
 
     for half, exact in zip(gradients(mu, upstream), gradients(mu.float(), upstream.float()), strict=True):
         assert (half.float() - exact).norm() <= 8 * torch.finfo(dtype).eps * exact.norm()
@@ -197,6 +200,68 @@ def test_transforms_see_the_formulas(preset):
     basis = torch.eye(mu.numel(), dtype=mu.dtype).view(-1, *mu.shape)
     (batched,) = torch.autograd.grad(f(mu), mu, basis, is_grads_batched=True)
     torch.testing.assert_close(batched, expected)
+
+
+class Twice(nn.Module):
+    """One layer whose second input depends on its parameters."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(self.layer(x).tanh())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_layer_applied_twice_counts_no_path_twice(preset):
+    layer = build(preset)
+    network, mu = Twice(layer), normal(*SHAPE).requires_grad_()
+    inputs = [mu, *layer.parameters()]
+    results = []
+    for create_graph in (False, True):
+        with frozen(layer, 1):
+            value = network(mu).square().sum()
+        results.append(torch.autograd.grad(value, inputs, create_graph=create_graph))
+    for once, with_graph in zip(*results, strict=True):
+        torch.testing.assert_close(once, with_graph.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_hooks_and_kept_gradients_count_once_under_a_graph():
+    layer = build("neutral")
+    leaf = normal(*SHAPE).requires_grad_()
+    mu = leaf * 1
+    mu.retain_grad()
+    calls = []
+    mu.register_hook(lambda g: calls.append("mu"))
+    layer.A.register_hook(lambda g: calls.append("A"))
+    with frozen(layer, 1):
+        value = layer(mu).square().sum()
+    (expected,) = torch.autograd.grad(value, mu, retain_graph=True)
+    calls.clear()
+    mu.grad = None
+    value.backward(create_graph=True)
+    assert sorted(calls) == ["A", "mu"]
+    torch.testing.assert_close(mu.grad.detach(), expected)
+
+
+def test_a_transform_that_no_tensor_shows_is_noticed():
+    layer, start = build("neutral"), normal(1, 4, 5, 6).requires_grad_()
+    z = normal(7, 1)
+
+    def generator(z):
+        with frozen(layer, 1):
+            return (layer(start) * z).sum()
+
+    expected = torch.stack([generator(one) for one in z])
+    torch.testing.assert_close(torch.func.vmap(generator)(z), expected)
+
+
+def test_fake_tensors_take_no_kernel():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        assert not fused._is_ordinary([torch.zeros(3)])
 
 
 def test_mixed_second_derivatives_agree_in_every_order():

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.noise import functional, switches
+from riemann_noise_pytorch.noise import functional, fused, switches
 from riemann_noise_pytorch.noise.channels import PerChannelNoise
-from riemann_noise_pytorch.noise.control import frozen, given
+from riemann_noise_pytorch.noise.control import frozen, given, off
 from riemann_noise_pytorch.noise.interfaces import NoiseLayer
 from riemann_noise_pytorch.noise.kinds import make_noise
 from riemann_noise_pytorch.noise.layers import EuclideanNoise, RiemannNoise
@@ -20,6 +20,12 @@ from tests.reference import noise_injection as literal
 
 PRESETS = sorted(RIEMANN_PRESETS)
 KINDS = ["euclidean", "per-channel", *PRESETS]
+
+
+@pytest.fixture(autouse=True)
+def fast_way(monkeypatch):
+    """Small maps take the formulas as they are; here the fast way is to keep every law."""
+    monkeypatch.setattr(fused, "LARGE_MAP", 0)
 
 
 def build(kind: str, size=(4, 5), channels=3, **options) -> NoiseLayer:
@@ -280,6 +286,14 @@ def test_vmap_over_a_stack_of_batches(kind):
         expected = torch.stack([layer(mu) for mu in mus])
         torch.testing.assert_close(torch.func.vmap(layer)(mus), expected)
     assert torch.func.vmap(layer, randomness="different")(mus).shape == mus.shape
+
+
+def test_without_noise_the_features_are_not_handed_on_themselves():
+    mu = features(2, 3, 4, 5)
+    for kind in KINDS:
+        layer = build(kind)
+        with off(layer):
+            assert layer(mu).data_ptr() != mu.data_ptr()
 
 
 def test_noise_is_shared_by_the_channels_or_not():

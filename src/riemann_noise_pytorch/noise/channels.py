@@ -71,7 +71,7 @@ class PerChannelNoise(NoiseLayer):
     def inject(self, mu: Tensor, epsilon: Tensor | None) -> Tensor:
         """Add a times the noise, channel by channel, to features (N, C, ...)."""
         if epsilon is None:
-            return mu
+            return mu.clone()  # not mu itself: what follows may work in place
         sigma = self.a.to(mu.dtype).reshape(1, -1, *(1 for _ in positions(mu)))
         return injection(mu, sigma, epsilon)
 

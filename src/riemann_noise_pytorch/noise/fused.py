@@ -21,7 +21,7 @@ way of second derivatives, and what the transforms of ``torch.func``, forward mo
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from riemann_noise_pytorch.noise import passes
@@ -63,7 +63,12 @@ def shaped_injection(
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         if mu.device.type == "cpu" and mu.numel() < LARGE_MAP:
             return plain(reading, mu, epsilon, w, *parameters)
-        output: Tensor = _Injection.apply(reading, mu, epsilon, w, *parameters)
+        try:
+            output: Tensor = _Injection.apply(reading, mu, epsilon, w, *parameters)
+        except RuntimeError as error:
+            if "functorch" not in str(error):  # a transform is at work that none of these tensors shows
+                raise
+            output = plain(reading, mu, epsilon, w, *parameters)
         return output
     mu_tilde = passes.identified(reading.settings.identifier, mu)
     return _injected(reading, mu, mu_tilde, epsilon, w, *parameters)
@@ -125,7 +130,9 @@ def _injected(
 
 
 def _is_ordinary(tensors: Any) -> bool:
-    """Whether tensors are mere numbers in memory: not duals, not wrapped by a transform, not traced."""
+    """Whether tensors are mere numbers in memory: no duals, not wrapped, traced or faked by anything."""
+    if not all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors):
+        return False  # of a mode's own, such as FakeTensor
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call, attr-defined]
         return False
     try:
@@ -142,9 +149,10 @@ def _is_ordinary(tensors: Any) -> bool:
 def _differentiable_gradients(
     reading: Reading, upstream: Tensor, inputs: list[Any], needed: tuple[bool, ...]
 ) -> list[Tensor | None]:
-    wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
-    with torch.enable_grad():
-        output = plain(reading, *inputs)
+    with torch.enable_grad():  # aliases, for what the inputs themselves depend on is not this function's
+        aliases = [t.view_as(t) if isinstance(t, Tensor) else t for t in inputs]
+        wanted = [alias for alias, need in zip(aliases, needed, strict=True) if need]
+        output = plain(reading, *aliases)
     found = iter(
         torch.autograd.grad(output, wanted, upstream, create_graph=torch.is_grad_enabled(), allow_unused=True)
     )

@@ -63,7 +63,7 @@ class EuclideanNoise(NoiseLayer):
     def inject(self, mu: Tensor, epsilon: Tensor | None) -> Tensor:
         """Add a times the noise to features (N, C, ...)."""
         if epsilon is None:
-            return mu
+            return mu.clone()  # not mu itself: what follows may work in place
         return euclidean_injection(mu, self.a.to(mu.dtype), epsilon)
 
     def strength(self) -> Tensor:
