@@ -63,7 +63,8 @@ def saved_maps(layer: nn.Module, mu: Tensor) -> float:
 def measure(shape: tuple[int, ...], options: argparse.Namespace, setting: str) -> dict[str, object]:
     """Time all kinds at one shape; print and return ratios to one copy."""
     dtype = getattr(torch, options.dtype)
-    mu = torch.randn(shape, device=options.device).to(dtype).requires_grad_()
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    mu = torch.randn(shape, device=options.device).to(dtype, memory_format=layout).requires_grad_()
     upstream = torch.randn_like(mu)
     kinds = {name: layer.to(options.device) for name, layer in layers(shape[2:]).items()}
     cases: dict[str, Callable[[], object]] = {"copy": lambda: mu.detach().clone()}
@@ -102,6 +103,7 @@ def measure(shape: tuple[int, ...], options: argparse.Namespace, setting: str) -
     return {
         "shape": list(shape),
         "dtype": options.dtype,
+        "layout": "channels last" if options.channels_last else "contiguous",
         "device": options.device,
         "allocator": setting,
         "rounds": options.rounds,
@@ -116,6 +118,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
     parser.add_argument("--shape", type=int, nargs=4, help="N C H W; the published ones by default")
+    parser.add_argument("--channels-last", action="store_true", help="features in channels-last layout")
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--record", type=Path, help="append the results to this file")

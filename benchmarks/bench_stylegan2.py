@@ -1,0 +1,198 @@
+"""StyleGAN2 in training: seconds per 1000 images, and the share of what one large convolution reaches.
+
+A cycle is 16 iterations of this package's own training step with config e's widths: R1 once, the path length
+four times. Every arm takes a step in turn, so a slow spell meets them all. The share of the peak counts the
+operations that the formulas of a cycle need, whatever is executed:
+
+    main step, an image:  G forward, G backward (twice a forward); D forward on a generated and a real image,
+                          D backward for both (twice each); D forward and backward to the image for G's loss
+    R1, an image:         D forward, backward to the image, and twice that for the derivative of the latter
+    path length, half a   G forward, backward to w, twice that for its derivative, and twice a forward, for
+    batch:                modulation is a product
+
+Run: python benchmarks/bench_stylegan2.py [--size 64 8] [--size 128 4] [--cycles 1] [--peer]
+"""
+
+import argparse
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from measuring import record
+from torch.nn import functional as F  # noqa: N812
+
+from riemann_noise_pytorch.cli.allocator import keep_big_buffers
+from riemann_noise_pytorch.models.sizes import block_channels, block_sizes
+from riemann_noise_pytorch.training.config import resolve_config
+from riemann_noise_pytorch.training.state import TrainState
+from riemann_noise_pytorch.training.step import Trainer
+
+CYCLE = 16
+ARMS: dict[str, dict[str, Any]] = {
+    "Euclidean, float32": {"preset": "stylegan2-eni"},
+    "Riemannian, float32": {"preset": "stylegan2-rni"},
+    "Euclidean, bfloat16": {"preset": "stylegan2-eni", "precision": "bf16"},
+}
+
+
+def network_operations(resolution: int, base: int = 16384, most: int = 512) -> tuple[float, float]:
+    """Multiplications and additions of one forward pass of the synthesis and of the discriminator."""
+    sizes = [height for height, _ in block_sizes(resolution, resolution)]
+    wide = [block_channels((height, height), base, most) for height in sizes]
+    g = d = 0.0
+    for i, (size, outputs) in enumerate(zip(sizes, wide, strict=True)):
+        g += 9 * size**2 * outputs**2 + 3 * size**2 * outputs
+        if i:
+            inputs = wide[i - 1]
+            g += 9 * (size // 2) ** 2 * inputs * outputs + 16 * size**2 * outputs
+            d += 9 * size**2 * outputs**2 + 9 * (size // 2) ** 2 * inputs * outputs
+            d += (size // 2) ** 2 * inputs * outputs + 16 * (size + 1) ** 2 * outputs
+    d += 3 * resolution**2 * wide[-1] + 9 * sizes[0] ** 2 * wide[0] * (wide[0] + 1) + 16 * wide[0] ** 2
+    return 2 * g, 2 * d
+
+
+def cycle_operations(resolution: int, batch: int) -> float:
+    """What a cycle must compute, by the formulas above."""
+    g, d = network_operations(resolution)
+    main = CYCLE * (3 * g + (2 + 4 + 2) * d)
+    return batch * (main + 4 * d + 4 * 0.5 * 6 * g)
+
+
+def peak(dtype: torch.dtype, device: str) -> Callable[[], float]:
+    """A function that measures operations per second of one large channels-last convolution."""
+    n, c, size = (8, 512, 64) if device == "cpu" else (32, 512, 64)
+    x = torch.randn(n, c, size, size, device=device, dtype=dtype).contiguous(
+        memory_format=torch.channels_last
+    )
+    w = torch.randn(c, c, 3, 3, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
+
+    def measure() -> float:
+        start = now(device)
+        F.conv2d(x, w, padding=1)
+        return 2 * 9 * n * c * c * size**2 / (now(device) - start)
+
+    return measure
+
+
+def now(device: str) -> float:
+    """The time, when all that was asked for is done."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def make_trainer(arm: str, resolution: int, batch: int, device: str) -> Trainer:
+    """A training in this package, about to take its second step."""
+    options = dict(ARMS[arm])
+    preset = options.pop("preset")
+    config = resolve_config(
+        preset,
+        {
+            "resolution": resolution,
+            "channels": 3,
+            "batch": batch,
+            "r1_rule": "given",
+            "r1_gamma": 1.0,
+            **options,
+        },
+    )
+    accelerator = Accelerator(cpu=device == "cpu")
+    return Trainer(config, TrainState(config, accelerator.device), accelerator)
+
+
+def steps(arm: str, resolution: int, batch: int, device: str) -> Iterator[float]:
+    """Take steps, and give the seconds of each; the first, with both penalties, is a warm-up."""
+    trainer = make_trainer(arm, resolution, batch, device)
+    pixels = torch.randint(256, (batch, 3, resolution, resolution), dtype=torch.uint8)
+    while True:
+        start = now(device)
+        trainer.step(pixels)
+        yield now(device) - start
+
+
+def measure(size: tuple[int, int], options: argparse.Namespace, setting: str) -> dict[str, Any]:
+    """Time cycles of all arms at one size."""
+    resolution, batch = size
+    device = options.device
+    peaks = {
+        "float32": peak(torch.float32, device),
+        "bfloat16": peak(torch.bfloat16, device),
+    }
+    reached: dict[str, list[float]] = {name: [] for name in peaks}
+    arms = {arm: steps(arm, resolution, batch, device) for arm in options.arms}
+    times_s: dict[str, list[float]] = {arm: [] for arm in arms}
+    for number in range(1 + CYCLE * options.cycles):
+        for arm, stream in arms.items():
+            spent = next(stream)
+            if number:
+                times_s[arm].append(spent)
+        for name, convolution in peaks.items():
+            reached[name].append(convolution())
+    best = {name: statistics.median(values) for name, values in reached.items()}
+    needed = cycle_operations(resolution, batch)
+    print(
+        f"\n{resolution}x{resolution}, batch {batch}, {device}, allocator {setting}; one convolution: "
+        + ", ".join(f"{name} {value / 1e9:.0f} GFLOP/s" for name, value in best.items())
+    )
+    rows = {}
+    for arm, spent in times_s.items():
+        cycle_s = sum(spent) / options.cycles
+        per_kimg = cycle_s / (CYCLE * batch) * 1000
+        share = needed / cycle_s / best["float32"]
+        to_first = sum(spent) / sum(times_s[options.arms[0]])
+        print(
+            f"  {arm:<22} {per_kimg:8.1f} s per 1000 images, {100 * share:5.1f} % of the float32 peak, "
+            f"{to_first:.3f} of {options.arms[0]}"
+        )
+        rows[arm] = {
+            "s_per_kimg": round(per_kimg, 1),
+            "share_of_float32_peak": round(share, 3),
+            "to_first": round(to_first, 3),
+            "steps_s": [round(t, 3) for t in spent],
+        }
+    del arms
+    gc.collect()
+    return {
+        "resolution": resolution,
+        "batch": batch,
+        "device": device,
+        "allocator": setting,
+        "cycles": options.cycles,
+        "peak_gflops": {n: round(v / 1e9) for n, v in best.items()},
+        "operations_per_image": needed / (CYCLE * batch),
+        "arms": rows,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--size", type=int, nargs=2, action="append", metavar=("PIXELS", "BATCH"))
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--cycles", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--only-tuned", action="store_true", help="leave out the allocator as it is")
+    parser.add_argument("--record", type=Path, help="append the results to this file")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    sizes = [
+        tuple(size)
+        for size in options.size or ([(64, 8), (128, 4)] if options.device == "cpu" else [(128, 32)])
+    ]
+    results = []
+    if options.device == "cuda" or not options.only_tuned:
+        results += [measure(size, options, "as it is") for size in sizes]
+    if options.device == "cpu" and keep_big_buffers():
+        results += [measure(size, options, "keeping big buffers") for size in sizes]
+    if options.record:
+        record(options.record, options.threads, benchmark="stylegan2", results=results)
+
+
+if __name__ == "__main__":
+    main()
