@@ -10,20 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from riemann_noise_pytorch.models.foreign import from_rosinality
 from riemann_noise_pytorch.models.modulation import modulated_conv
-from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
-from riemann_noise_pytorch.models.stylegan2_discriminator import StyleGAN2Discriminator
 from riemann_noise_pytorch.noise.control import given
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
-WIDTHS = {"channel_base": 256, "channel_max": 48}
 TOLERANCE = 1e-7
 """Relative to the largest value; that code puts the 1e-8 of demodulation elsewhere, which shows at 1e-8."""
-
-
-@pytest.fixture(scope="module")
-def weights():
-    return {k: v.double() for k, v in load_file(GOLDEN / "rosinality_weights.safetensors").items()}
 
 
 @pytest.fixture(scope="module")
@@ -32,50 +25,19 @@ def expected():
 
 
 @pytest.fixture(scope="module")
-def generator(weights):
-    generator = StyleGAN2Generator((3, 32, 32), 64, 64, 2, noise="euclidean", **WIDTHS).double()
-    state = {"mapping.w_avg": weights["latent_avg"], "synthesis.block4.const": weights["G.input.input"][0]}
-    for i in range(2):
-        for part in ("weight", "bias"):
-            state[f"mapping.layers.{i}.{part}"] = weights[f"G.style.{i + 1}.{part}"]
-    places = ["block4.conv1"] + [f"block{r}.conv{k}" for r in (8, 16, 32) for k in (0, 1)]
-    for i, place in enumerate(places):
-        source = "G.conv1" if i == 0 else f"G.convs.{i - 1}"
-        state |= {
-            f"synthesis.{place}.weight": weights[f"{source}.conv.weight"][0],
-            f"synthesis.{place}.bias": weights[f"{source}.activate.bias"],
-            f"synthesis.{place}.affine.weight": weights[f"{source}.conv.modulation.weight"],
-            f"synthesis.{place}.affine.bias": weights[f"{source}.conv.modulation.bias"],
-            f"synthesis.{place}.noise.a": weights[f"{source}.noise.weight"][0],
-            f"synthesis.{place}.noise_const": weights[f"G.noises.noise_{i}"][0, 0],
-        }
-    for i, r in enumerate((4, 8, 16, 32)):
-        source = "G.to_rgb1" if i == 0 else f"G.to_rgbs.{i - 1}"
-        state |= {
-            f"synthesis.block{r}.to_image.weight": weights[f"{source}.conv.weight"][0],
-            f"synthesis.block{r}.to_image.bias": weights[f"{source}.bias"].flatten(),
-            f"synthesis.block{r}.to_image.affine.weight": weights[f"{source}.conv.modulation.weight"],
-            f"synthesis.block{r}.to_image.affine.bias": weights[f"{source}.conv.modulation.bias"],
-        }
-    generator.load_state_dict(state)
-    return generator
+def networks():
+    weights = load_file(GOLDEN / "rosinality_weights.safetensors")
+    return from_rosinality({name: tensor.double() for name, tensor in weights.items()})
 
 
 @pytest.fixture(scope="module")
-def discriminator(weights):
-    network = StyleGAN2Discriminator((3, 32, 32), grouping="interleaved", **WIDTHS).double()
-    names = {"from_image": "convs.0.0 convs.0.1", "conv": "final_conv.0 final_conv.1"}
-    for i, r in enumerate((32, 16, 8)):
-        names[f"block{r}.conv0"] = f"convs.{i + 1}.conv1.0 convs.{i + 1}.conv1.1"
-        names[f"block{r}.conv1"] = f"convs.{i + 1}.conv2.1 convs.{i + 1}.conv2.2"
-        names[f"block{r}.skip"] = f"convs.{i + 1}.skip.1"
-    names |= {"dense": "final_linear.0 final_linear.0", "logit": "final_linear.1 final_linear.1"}
-    state = {}
-    for name, sources in names.items():
-        for part, source in zip(("weight", "bias"), sources.split(), strict=False):
-            state[f"{name}.{part}"] = weights[f"D.{source}.{part}"]
-    network.load_state_dict(state)
-    return network
+def generator(networks):
+    return networks[0]
+
+
+@pytest.fixture(scope="module")
+def discriminator(networks):
+    return networks[1]
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
