@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.models.foreign import from_rosinality, from_lucidrains
+from riemann_noise_pytorch.models.foreign import from_lucidrains, from_rosinality
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 READERS = {"lucidrains": from_lucidrains, "rosinality": from_rosinality}

@@ -29,14 +29,16 @@ _SMALL: dict[str, Any] = {
     "mapping_layers": 4,
     "channel_base": 1024,
     "channel_max": 64,
-    "r1_rule": "resolution",
+    "r1_rule": "given",
+    "r1_gamma": 3.0,
     "kimg": 100.0,
     "tick_kimg": 2.0,
     "ema_kimg": 5.0,
     "ema_rampup": 0.05,
 }
 """What two cores can train in minutes; the average forgets its start, as in Karras et al. (2020),
-arXiv:2006.06676."""
+arXiv:2006.06676. Of gammas of 0.0064 (the heuristic by resolution), 0.3 and 3, the largest gave the least sliced
+Wasserstein distance on digits after 20 kimg."""
 
 _PATH_LENGTH = {"pl_weight": 2.0}
 
