@@ -1,8 +1,10 @@
 """Laws of the blocks that say which noise a network sees."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise.control import fresh, frozen, given, noise_layers, off, scaled
@@ -204,3 +206,124 @@ def test_a_network_of_torch_s_own_parts_gets_no_hooks():
     network = nn.Sequential(nn.Conv2d(2, 2, 1), RiemannNoise(4), nn.BatchNorm2d(2), nn.ReLU())
     with frozen(network, 1):
         assert not any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
+
+
+def loss_of(network, x, checkpointed):
+    """With a derivative that depends on the noise."""
+
+    def cube(x):
+        return network(x).pow(3)
+
+    return (checkpoint(cube, x, use_reentrant=False) if checkpointed else cube(x)).sum()
+
+
+def gradient(network, x, checkpointed):
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(loss_of(network, x, checkpointed), x)[0]
+
+
+@pytest.mark.parametrize("block", [lambda n: frozen(n, 3), lambda n: given(n, {"*": torch.ones(5, 1, 4, 4)})])
+def test_checkpointed_parts_see_the_same_noise_again_inside_the_block(network, x, block):
+    with block(network):
+        plain = gradient(network, x, False)
+        assert torch.equal(gradient(network, x, True), plain)
+        late = x.clone().requires_grad_()
+        loss = loss_of(network, late, True)
+    assert not torch.equal(torch.autograd.grad(loss, late)[0], plain)
+
+
+def test_checkpointed_parts_recompute_fresh_noise_but_not_that_of_a_generator(network, x):
+    torch.manual_seed(0)
+    plain = gradient(network, x, False)
+    torch.manual_seed(0)
+    assert torch.equal(gradient(network, x, True), plain)
+    gradients = []
+    for checkpointed in (True, False):
+        with fresh(network, torch.Generator().manual_seed(0)):
+            gradients.append(gradient(network, x, checkpointed))
+    assert not torch.equal(*gradients)
+
+
+@pytest.mark.parametrize(
+    "three", [np.int64(3), np.uint8(3), torch.tensor(3), torch.tensor(3, dtype=torch.int16)]
+)
+def test_integers_of_every_type_give_the_same_stream(network, x, three):
+    mixed = nn.Sequential(network, Draw())
+    with frozen(mixed, 3, first_sample=3):
+        expected = mixed(x)
+    with frozen(mixed, three, first_sample=three):
+        assert torch.equal(mixed(x), expected)
+
+
+def test_truth_values_are_integers(network, x):
+    mixed = nn.Sequential(network, Draw())
+    with frozen(mixed, 1, first_sample=0):
+        expected = mixed(x)
+    with frozen(mixed, True, first_sample=False):
+        assert torch.equal(mixed(x), expected)
+
+
+BLOCKS = {
+    "frozen": frozen,
+    "off": off,
+    "fresh": fresh,
+    "scaled": lambda n: scaled(n, 1.0),
+    "given": lambda n: given(n, {"*": torch.zeros(1)}),
+    "given nothing": lambda n: given(n, {}),
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+@pytest.mark.parametrize("network", [3, None, nn.ReLU, torch.relu])
+def test_what_is_no_module_is_refused(block, network):
+    with (
+        pytest.raises(InputError, match=r"^the network must be an nn.Module, not of type \w+;"),
+        block(network),
+    ):
+        pass
+
+
+MAP = torch.zeros(1)
+REFUSED = {
+    "a seed that is no integer": (lambda n: frozen(n, 1.0), r"^seed must be an integer, not 1.0;"),
+    "a seed that is a word": (lambda n: frozen(n, "a"), r"^seed must be an integer, not 'a';"),
+    "no seed": (lambda n: frozen(n, None), r"^seed must be an integer, not None;"),
+    "a seed of many": (lambda n: frozen(n, torch.ones(2, 2)), r"^seed must be an integer, not tensor"),
+    "a float tensor": (lambda n: frozen(n, torch.tensor(1.0)), r"^seed must be an integer, not tensor"),
+    "a sample that is no integer": (
+        lambda n: frozen(n, first_sample=0.0),
+        r"^first_sample must be an integer",
+    ),
+    "a sample before the first": (lambda n: frozen(n, first_sample=-1), r"^first_sample must be 0 or more"),
+    "a sample beyond integers": (lambda n: frozen(n, first_sample=1 << 63), r"^first_sample .* below 2\^62"),
+    "a seed for a generator": (lambda n: fresh(n, 3), r"torch.Generator or None, not 3; .*manual_seed"),
+    "a word for a factor": (lambda n: scaled(n, "2"), r"^noise cannot be scaled by '2'; give a finite"),
+    "no factor": (lambda n: scaled(n, None), r"^noise cannot be scaled by None; give a finite"),
+    "a complex factor": (lambda n: scaled(n, 1j), r"^noise cannot be scaled by 1j; give a finite"),
+    "a factor beyond floats": (
+        lambda n: scaled(n, 10**400),
+        r"^noise cannot be scaled by 1000.*; give a finite",
+    ),
+    "many factors": (lambda n: scaled(n, torch.ones(2)), r"by a tensor of shape \(2,\); give a finite"),
+    "a complex tensor": (
+        lambda n: scaled(n, torch.tensor(1j)),
+        r"^noise cannot be scaled by .* give a finite",
+    ),
+    "a tensor that is no number": (lambda n: scaled(n, torch.tensor(torch.nan)), r"give a finite"),
+    "a map without a name": (lambda n: given(n, MAP), r"^given noise must be a dict .* \{'\*': map\}"),
+    "a number for a map": (
+        lambda n: given(n, {"low.1": 3.0}),
+        r"for 'low.1' must be a real tensor, not of type float",
+    ),
+    "a complex map": (lambda n: given(n, {"low.1": MAP + 1j}), r"must be a real tensor, not torch.complex64"),
+    "a number for a name": (lambda n: given(n, {3: MAP}), r"^layers must be a name"),
+}
+
+
+@pytest.mark.parametrize(("block", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused_in_one_line(network, block, message):
+    before = [layer.source for layer in noise_layers(network).values()]
+    with pytest.raises(InputError, match=message) as caught, block(network):
+        pass
+    assert "\n" not in str(caught.value)
+    assert [layer.source for layer in noise_layers(network).values()] == before

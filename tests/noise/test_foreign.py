@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import time
 
 import pytest
 import torch
@@ -332,21 +331,20 @@ def test_seeded_puts_back_after_an_error():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_holding_a_call_costs_microseconds():
-    class Nothing(nn.Module):
-        def forward(self, x):
-            return x
+def test_a_network_without_tensors_may_draw_on_every_device_in_use(monkeypatch):
+    devices = [torch.Generator(), torch.Generator()]
+    monkeypatch.setattr(torch.cuda, "default_generators", devices)
+    assert generators_of(nn.ReLU()) == generators_of(None) == [torch.default_generator]
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert generators_of(nn.Linear(2, 2)) == [torch.default_generator]
+    assert generators_of(nn.ReLU()) == generators_of(None) == [torch.default_generator, *devices]
 
-    def seconds():
-        start = time.perf_counter()
-        for _ in range(200):
-            network(X)
-        return (time.perf_counter() - start) / 200
 
-    network = Nothing()
-    plain = min(seconds() for _ in range(5))
+def test_methods_beside_the_call_are_not_held():
+    network = Rows()
     with frozen(network, 3):
-        assert min(seconds() for _ in range(5)) - plain < 1e-4
+        assert torch.equal(network(X), network(X))
+        assert not torch.equal(network.forward(X), network.forward(X))
 
 
 def test_torchscript_is_held_within_a_network_and_refused_alone():
@@ -383,4 +381,13 @@ def test_noise_on_a_gpu_is_held():
         network(x)
         with pytest.raises(RuntimeError):
             network(x[:, :2])
+        assert torch.equal(torch.cuda.get_rng_state(), state)
+
+
+@pytest.mark.gpu
+def test_a_network_without_tensors_is_held_on_a_gpu():
+    network, x = nn.Dropout(), X.cuda()
+    with frozen(network, 3):
+        state = torch.cuda.get_rng_state()
+        assert torch.equal(network(x), network(x))
         assert torch.equal(torch.cuda.get_rng_state(), state)

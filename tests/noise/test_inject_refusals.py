@@ -1,5 +1,7 @@
 """What injection refuses, by name and in one line, leaving the network as it was; and what it accepts."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,13 @@ class Returns(nn.Module):
 
     def forward(self, x):
         return self.function(x)
+
+
+@dataclass
+class Record:
+    """Neither a tuple nor a dict."""
+
+    features: Tensor
 
 
 class Iterates(nn.Module):
@@ -59,6 +68,9 @@ class Odd(nn.Module):
         self.single = Returns(lambda x: x.sum())
         self.vector = Returns(lambda x: x.sum(dim=(1, 2, 3)))
         self.fc = nn.Linear(3, 4)
+        self.tokens = nn.Linear(6, 6)
+        self.nested = Returns(lambda x: ((x, x), "text"))
+        self.record = Returns(Record)
         self.taken = Returns(lambda x: x)
         self.taken.noise = 3
         self.iterates = Iterates()
@@ -77,6 +89,9 @@ class Odd(nn.Module):
             self.complex,
             self.single,
             self.vector,
+            self.tokens,
+            self.nested,
+            self.record,
         ]:
             part(x)
         self.fc(x.mean(dim=(2, 3)))
@@ -99,10 +114,25 @@ REFUSED = {
     "a predicate that matches nothing": ({"where": lambda *_: False}, "^the predicate matches no module"),
     "one rule of several": ({"where": ["conv", "cnov"]}, "^'cnov' matches no module"),
     "no rule": ({"where": []}, "empty list; give a pattern"),
+    "a tuple of patterns": (
+        {"where": ("conv", "fc")},
+        r"^where= takes a tuple of types only; give a list of patterns: \['conv', 'fc'\]$",
+    ),
+    "a predicate of one argument": (
+        {"where": lambda module: True},
+        r"^the model: the predicate of where= fails on it \(TypeError: .*\); it takes a qualified name and",
+    ),
+    "a predicate that fails": (
+        {"where": lambda name, module: module.kernel_size},
+        r"^the model: the predicate of where= fails on it \(AttributeError: 'Odd' object has no",
+    ),
     "no type": ({"where": ()}, "^where= takes a pattern .* not tuple without types"),
     "a module for a rule": ({"where": nn.ReLU()}, "^where= takes a pattern .* not ReLU"),
     "a number for a rule": ({"where": 3}, "^where= takes a pattern .* not int"),
-    "a module that is never called": ({"where": "unused"}, "^unused: the model never calls this module"),
+    "a module that is never called": (
+        {"where": "unused"},
+        r"^unused: the model never calls this .* in evaluation mode; match",
+    ),
     "a list of modules": (
         {"where": "convs"},
         "^convs: a ModuleList is never called; match the modules in it",
@@ -113,6 +143,27 @@ REFUSED = {
     "an output that is no tensor": (
         {"where": "text"},
         "^text: its output is of type str and holds no tensor",
+    ),
+    "tensors within tensors' place": (
+        {"where": "nested", "output": 0},
+        "^nested: its output is of type tuple and holds tensors deeper; match the module that makes it",
+    ),
+    "an output that is a dataclass": (
+        {"where": "record"},
+        "^record: its output is of type Record and holds tensors deeper; match the module that makes it",
+    ),
+    "a list of indices": (
+        {"where": "pair", "output": [0]},
+        r"^output must be None, an index or a key, not \[0\]; give one, as in output=0",
+    ),
+    "a slice": (
+        {"where": "pair", "output": slice(1)},
+        r"^output must be None, .* not slice\(None, 1, None\)",
+    ),
+    "a truth value for an index": ({"where": "pair", "output": True}, "^output must be None, .* not True"),
+    "channels along the last axis": (
+        {"where": "tokens", "noise": "euclidean"},
+        r"^tokens: a Linear puts channels last, but noise takes axis 1 of \(2, 3, 6, 6\) for them; match a",
     ),
     "an index that is not there": (
         {"where": "pair", "output": 2},
@@ -170,6 +221,23 @@ REFUSED = {
         "unknown kind of noise 'euclidian'; did you mean 'euclidean'",
     ),
     "an unknown preset": ({"noise": "riemannian", "preset": "papre"}, "did you mean 'paper'"),
+    "a number for a preset": (
+        {"noise": "euclidean", "preset": 3},
+        r"^unknown preset of Riemannian noise '3'. Valid: author-cat",
+    ),
+    "a list for a preset": ({"noise": "none", "preset": []}, r"^unknown preset of Riemannian noise '\[\]'."),
+    "a noise that fails": (
+        {"noise": lambda shape: shape[9]},
+        r"^conv: noise= fails on features \(2, 3, 6, 6\) \(IndexError: .*\); it takes their shape",
+    ),
+    "a noise without an argument": (
+        {"noise": lambda: RiemannNoise(6)},
+        r"^conv: noise= fails on features \(2, 3, 6, 6\) \(TypeError: .*\); it takes their shape",
+    ),
+    "a noise that refuses": (
+        {"noise": lambda _: RiemannNoise("small")},
+        "^conv: size must be a positive integer",
+    ),
     "an unknown option": (
         {"sttrength": 1.0},
         "^unknown option of inject 'sttrength'; did you mean 'strength'",
@@ -178,7 +246,7 @@ REFUSED = {
     "a strength that is tied": ({"noise": "paper", "strength": 1.0}, "^conv: preset 'paper' ties"),
     "a strength that is not finite": (
         {"strength": float("nan")},
-        "^conv: w must be a finite number, not nan",
+        "^strength must be a finite number, not nan",
     ),
     "a class for a noise": ({"noise": EuclideanNoise}, "^noise= must be a name, or a function .* not Euclid"),
     "a layer for a noise": ({"noise": EuclideanNoise()}, "^noise= must be a name.*lambda shape"),

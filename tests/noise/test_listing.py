@@ -109,3 +109,37 @@ def test_attention_draws_only_where_it_drops():
 def test_a_compiled_network_is_searched_too():
     compiled = torch.compile(Style(), backend="eager")
     assert find_noise(compiled, X) == [OURS, DROPOUT, *REST]
+
+
+def test_what_is_no_module_has_no_noise_to_list():
+    for search in (noise_layers, lambda network: find_noise(network, X)):
+        with pytest.raises(
+            InputError, match=r"^the network must be an nn.Module, not of type builtin_function"
+        ):
+            search(torch.relu)
+
+
+def test_the_whole_reason_is_told_in_one_line():
+    with pytest.raises(
+        InputError, match=r"conv2d\(\) received an invalid .* but expected one of: .*\); give a tensor"
+    ) as caught:
+        find_noise(nn.Conv2d(2, 2, 1), None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lazy", [nn.LazyConv2d(2, 1), nn.LazyBatchNorm2d()])
+def test_lazy_modules_are_refused_and_stay_lazy(lazy):
+    network = nn.Sequential(nn.ReLU(), lazy)
+    with pytest.raises(InputError, match=r"^1: it is lazy and not initialised; call the network once before"):
+        find_noise(network, X)
+    assert isinstance(lazy, nn.modules.lazy.LazyModuleMixin)
+    network(X)
+    assert find_noise(network, X) == []
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+def test_a_lack_of_memory_passes_through(error):
+    network = nn.ReLU()
+    network.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(error()))
+    with pytest.raises(error):
+        find_noise(network, X)

@@ -1,6 +1,7 @@
 """Laws of the places epsilon comes from."""
 
 import copy
+import io
 import pickle
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.noise.control import fresh, frozen, given, scaled
+from riemann_noise_pytorch.noise.control import fresh, frozen, given, noise_layers, off, scaled
 from riemann_noise_pytorch.noise.layers import EuclideanNoise, RiemannNoise
 from riemann_noise_pytorch.noise.sources import Fresh, Frozen
 from riemann_noise_pytorch.noise.switches import LAWS
@@ -80,12 +81,45 @@ def test_a_copy_never_shares_a_generator():
     assert all(twin.source == Fresh() for twin in twins)
 
 
+@pytest.mark.parametrize(
+    "block", [frozen, off, lambda n: scaled(n, 2.0), lambda n: given(n, {"*": torch.zeros(1)})]
+)
+def test_a_copy_made_inside_a_block_has_fresh_noise(network, x, block):
+    def saved(model):
+        file = io.BytesIO()
+        torch.save(model, file)
+        file.seek(0)
+        return torch.load(file, weights_only=False)
+
+    with block(network):
+        inside = [layer.source for layer in noise_layers(network).values()]
+        twins = [copy.deepcopy(network), pickle.loads(pickle.dumps(network)), saved(network)]
+        assert [layer.source for layer in noise_layers(network).values()] == inside
+    for twin in twins:
+        assert [layer.source for layer in noise_layers(twin).values()] == [Fresh(), Fresh()]
+        assert not torch.equal(twin(x), twin(x))
+        with frozen(twin, 3), frozen(network, 3):
+            assert torch.equal(twin(x), network(x))
+
+
 def test_scaled_noise_is_linear_in_its_factor():
     layer, mu = EuclideanNoise(strength=1.0), torch.zeros(1, 1, 4, 4)
     with frozen(layer, 3):
         plain = layer(mu)
         with scaled(layer, -2.0), scaled(layer, 3.0):
             torch.testing.assert_close(layer(mu), -6 * plain)
+        with scaled(layer, torch.tensor(2.0)):
+            torch.testing.assert_close(layer(mu), 2 * plain)
+
+
+def test_frozen_inside_of_scaled_is_not_scaled():
+    layer, mu = EuclideanNoise(strength=1.0), torch.zeros(1, 1, 4, 4)
+    with frozen(layer, 3):
+        plain = layer(mu)
+    with scaled(layer, 2.0), frozen(layer, 3):
+        assert torch.equal(layer(mu), plain)
+    with frozen(layer, 3), scaled(layer, 2.0):
+        assert torch.equal(layer(mu), 2 * plain)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (1, 4, 4), (1, 1, 4, 4), (2, 1, 4, 4), (2, 3, 4, 4)])

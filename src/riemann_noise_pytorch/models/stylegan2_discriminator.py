@@ -136,6 +136,8 @@ def minibatch_spread(x: Tensor, group: int, grouping: Grouping = "consecutive") 
     References:
         Karras et al. (2018), Progressive growing of GANs, arXiv:1710.10196, Section 3.
 
+    D8: neighbours form a group by default, so that processes that share a batch form the same ones.
+
     Args:
         x: Features, (N, C, H, W).
         group: Images of a group, at most; its largest divisor of N is taken.

@@ -6,6 +6,20 @@ afterwards the state from before is put back. :func:`~riemann_noise_pytorch.nois
 
 A network whose parts are all known to draw nothing (this package's, and those of ``torch.nn`` but the dropout
 family and its like) needs no holding.
+
+Who holds what:
+
+    frozen(network, 3)                                  control.py, for the length of the block
+     |
+     +- our layers:   layer.source = Frozen(seed of its name)
+     |
+     +- parts that may draw:  held({part: seed})        holding.py: one Hold, and two hooks for each part
+          |
+          +- governed(parts, hold)       for each part, which Hold counts: that of the innermost block
+          |    released(parts)           the same, with no Hold: what fresh() does
+          |
+          +- a call of a part:  hooks -> Hold.enter ... the part draws ... Hold.leave
+                                         +---- seeded(seed, generators) ----+   the states put back after it
 """
 
 import contextlib
@@ -68,12 +82,15 @@ def generators_of(module: nn.Module | None) -> list[torch.Generator]:
         module: Any module, None for a function without parameters.
 
     Returns:
-        The CPU's, then that of every CUDA device on which the module has tensors or replicas.
+        The CPU's, then that of every CUDA device on which the module has tensors or replicas; where it has no
+        tensors, and CUDA is in use, those of all CUDA devices, for it may draw on any.
     """
     tensors = [] if module is None else [*module.parameters(), *module.buffers()]
     cuda = {tensor.device.index for tensor in tensors if tensor.device.type == "cuda"}
     if isinstance(module, nn.DataParallel):
         cuda.update(module.device_ids)
+    if not tensors and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        cuda.update(range(len(torch.cuda.default_generators)))
     return [torch.default_generator, *(torch.cuda.default_generators[index] for index in sorted(cuda))]
 
 

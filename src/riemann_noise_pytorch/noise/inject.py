@@ -1,31 +1,30 @@
 """Noise behind any module of any network, in one line, and out again."""
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.noise.attachment import (
-    CHILD,
-    attach,
-    check_features,
-    detach,
-    is_attached,
-    runs_in_turn,
+from riemann_noise_pytorch.noise.hosts.attachment import attach, check_features, detach, is_attached
+from riemann_noise_pytorch.noise.hosts.matching import Host, Where, find_hosts
+from riemann_noise_pytorch.noise.hosts.members import Key
+from riemann_noise_pytorch.noise.hosts.probe import count_calls, observe
+from riemann_noise_pytorch.noise.hosts.refusals import (
+    Noise,
+    check_calls,
+    check_features_of,
+    check_mode,
+    check_model,
+    check_options,
+    check_places,
 )
-from riemann_noise_pytorch.noise.interfaces import NoiseLayer, as_size, check_choice
+from riemann_noise_pytorch.noise.interfaces import NoiseLayer, as_size
 from riemann_noise_pytorch.noise.kinds import make_noise
-from riemann_noise_pytorch.noise.members import Key
-from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET, RIEMANN_PRESETS
-from riemann_noise_pytorch.noise.probe import Host, Where, count_calls, find_hosts, observe, told
+from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET
+from riemann_noise_pytorch.noise.wording import reason_of
 
 Network = TypeVar("Network", bound=nn.Module)
-Noise = str | Callable[[torch.Size], NoiseLayer]
-
-_OPTIONS = ("preset", "strength")
-_WRAPPERS = {"OptimizedModule", "DistributedDataParallel", "DataParallel", "FullyShardedDataParallel"}
 
 
 def inject(
@@ -47,11 +46,15 @@ def inject(
 
     Inject before ``torch.compile`` and data parallelism, and before an optimizer takes the parameters.
 
+    Axis 1 of the features is taken for the channels, and those behind it for positions: (N, C), (N, C, L),
+    (N, C, H, W). Parts of ``torch.nn`` known to put channels last (``Linear``, ``LayerNorm``, recurrent ones,
+    attention) are refused where their output has more than two axes; match a module that moves them.
+
     Args:
         model: The network, changed in place.
         where: A shell pattern on qualified names such as ``block*.conv``, where ``*`` spans dots, too;
             a type, a tuple of types, a predicate on name and module, or a list of these. Noise layers that
-            are there already are passed over.
+            are there already are passed over, and so is what parametrizes weights.
         noise: A kind or a preset that :func:`~riemann_noise_pytorch.noise.kinds.make_noise` knows (``none``
             puts in nothing), or a function from the shape of the features to a :class:`NoiseLayer`.
         example_input: What the network runs on: a tensor, a tuple of positional arguments, or a dict of
@@ -77,14 +80,15 @@ def inject(
           (noise): RiemannNoise(14x14, preset=neutral, planes=shared, law=gaussian)
         )
     """
-    _check_model(model)
-    _check_options(noise, maps, options)
+    check_model(model)
+    check_mode()
+    check_options(noise, output, maps, options)
     hosts = find_hosts(model, where)
-    _check_places(model, hosts, output)
+    check_places(model, hosts, output)
     observe(model, hosts, example_input, output)
     layers: list[NoiseLayer] = []
     for host in hosts:
-        _check_uses(host, shared)
+        check_features_of(host, shared)
         layer = _made(host, noise, maps, options, {id(part) for part in [*model.modules(), *layers]})
         if layer is None:
             return model
@@ -92,7 +96,7 @@ def inject(
     try:
         for host, layer in zip(hosts, layers, strict=True):
             attach(layer, host.module, host.name, output)
-        _check_calls(hosts, layers, count_calls(model, [*(h.module for h in hosts), *layers], example_input))
+        check_calls(hosts, layers, count_calls(model, [*(h.module for h in hosts), *layers], example_input))
     except BaseException:
         detach(host.module for host in hosts)
         raise
@@ -111,7 +115,7 @@ def remove(model: Network) -> Network:
     Raises:
         InputError: Nothing was injected.
     """
-    _check_model(model)
+    check_model(model)
     hosts = [module for module in model.modules() if is_attached(module)]
     if not hosts:
         raise InputError("no noise was injected into this model; remove takes out only what inject put in")
@@ -122,25 +126,11 @@ def remove(model: Network) -> Network:
 def _made(
     host: Host, noise: Noise, maps: bool, options: dict[str, Any], known: set[int]
 ) -> NoiseLayer | None:
-    features = host.features[0]
-    if isinstance(noise, str):
-        size = tuple(features.shape[2:]) or None
-        try:
-            layer = make_noise(
-                noise, size if maps else None, channels=features.shape[1], device=host.device, **options
-            )
-        except InputError as error:
-            raise InputError(f"{host.name}: {error}") from error
-        if layer is None:
-            return None
-    else:
-        made: object = noise(features.shape)
-        if not isinstance(made, NoiseLayer):
-            kind = type(made).__name__
-            raise InputError(f"noise= must return a NoiseLayer, not a {kind}; derive yours from NoiseLayer")
-        layer = made
-        if id(layer) in known:
-            raise InputError("noise= returned a layer that is in use; build a new one at every call")
+    layer = _built(host, noise, maps, options)
+    if layer is None:
+        return None
+    if id(layer) in known:
+        raise InputError("noise= returned a layer that is in use; build a new one at every call")
     if layer.size is not None and len({shape.shape[2:] for shape in host.features}) > 1:
         sizes = ", ".join(sorted({as_size(shape.shape[2:]) for shape in host.features}))
         raise InputError(
@@ -152,83 +142,25 @@ def _made(
     return layer.to(device=host.device, dtype=torch.float64 if wide else torch.float32)
 
 
-def _check_model(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module):
-        raise InputError(f"model must be an nn.Module, not of type {type(model).__name__}; build it first")
-    if _is_wrapper(model):
-        kind = type(model).__name__
-        raise InputError(f"the model is wrapped in a {kind}; give the module within, then wrap it anew")
-    for name, module in model.named_modules():
-        if vars(module).get("_compiled_call_impl") is not None:
-            raise InputError(
-                f"{told(name)}: this module is compiled already; change its noise before compile()"
-            )
-
-
-def _check_options(noise: Noise, maps: bool, options: dict[str, Any]) -> None:
-    for name in options:
-        check_choice("option of inject", name, _OPTIONS)
-    if isinstance(noise, str):
-        if "preset" in options and noise != "riemannian":
-            valid = options["preset"] if options["preset"] in RIEMANN_PRESETS else "riemannian"
-            raise InputError(f"preset= has no effect on noise='{noise}'; give noise='{valid}'")
-    elif not callable(noise) or isinstance(noise, (nn.Module, type)):
-        kind = noise.__name__ if isinstance(noise, type) else type(noise).__name__
+def _built(host: Host, noise: Noise, maps: bool, options: dict[str, Any]) -> NoiseLayer | None:
+    shape = host.features[0].shape
+    size = tuple(shape[2:]) or None
+    try:
+        if isinstance(noise, str):
+            return make_noise(noise, size if maps else None, channels=shape[1], device=host.device, **options)
+        made: object = noise(shape)
+    except InputError as error:
+        raise InputError(f"{host.name}: {error}") from error
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(noise, str):
+            raise
         raise InputError(
-            f"noise= must be a name, or a function from the features' shape to a new layer, not {kind}; "
-            "wrap it: lambda shape: ..."
-        )
-    elif options or not maps:
-        given = [*options, *([] if maps else ["maps"])][0]
-        raise InputError(f"{given}= has no effect where noise= is a function; let the function see to it")
-
-
-def _check_places(model: nn.Module, hosts: list[Host], output: Key) -> None:
-    wrappers = [(name, module) for name, module in model.named_modules() if _is_wrapper(module)]
-    wrapped = {id(part): name for name, module in wrappers for part in module.modules()}
-    for host in hosts:
-        refusal = _refusal(host.module, wrapped.get(id(host.module)), output)
-        if refusal:
-            raise InputError(f"{host.name}: {refusal}")
-
-
-def _refusal(module: nn.Module, wrapper: str | None, output: Key) -> str | None:
-    if is_attached(module):
-        return "noise was injected here already; remove(model) it first"
-    if isinstance(module, nn.ModuleList | nn.ModuleDict) and type(module).forward is nn.Module.forward:
-        return f"a {type(module).__name__} is never called; match the modules in it"
-    if isinstance(module, torch.jit.ScriptModule):
-        return "TorchScript cannot be changed; inject before torch.jit"
-    if wrapper is not None:
-        return f"it is within {wrapper}, which is wrapped or compiled; inject before wrapping"
-    if hasattr(module, CHILD):
-        return f"it has an attribute named '{CHILD}' already; match a module in it"
-    if output is not None and runs_in_turn(module):
-        return "output= does not reach into a Sequential; match the child that makes it"
-    return None
-
-
-def _is_wrapper(module: nn.Module) -> bool:
-    return bool(_WRAPPERS & {base.__name__ for base in type(module).__mro__})
-
-
-def _check_uses(host: Host, shared: bool) -> None:
-    for features in host.features:
-        if features.ndim < 2:
-            shape = tuple(features.shape)
-            raise InputError(
-                f"{host.name}: noise needs features (N, C, ...), but these are {shape}; reshape them"
-            )
-    uses = max(len(host.names), len(host.features))
-    if uses > 1 and not shared:
-        how = f"called {uses} times" if len(host.features) > 1 else f"known as {' and '.join(host.names)}"
-        raise InputError(f"{host.name}: it is {how}; give shared=True to have one layer for all its uses")
-
-
-def _check_calls(hosts: list[Host], layers: list[NoiseLayer], calls: dict[nn.Module, int]) -> None:
-    for host, layer in zip(hosts, layers, strict=True):
-        if calls[layer] != calls[host.module]:
-            raise InputError(
-                f"{host.name}: a noise layer in it would run {calls[layer]} times, not {calls[host.module]}, "
-                "for its parts are run from elsewhere; match a module in it"
-            )
+            f"{host.name}: noise= fails on features {tuple(shape)} ({reason_of(error)}); it takes their "
+            "shape and returns a new layer"
+        ) from error
+    if not isinstance(made, NoiseLayer):
+        kind = type(made).__name__
+        raise InputError(f"noise= must return a NoiseLayer, not a {kind}; derive yours from NoiseLayer")
+    return made

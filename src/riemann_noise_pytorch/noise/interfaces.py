@@ -1,6 +1,6 @@
 """What a noise layer promises, so that every source, network and report serves them all."""
 
-import math
+import sys
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, get_args
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from riemann_noise_pytorch.errors import InputError, unknown_name
 from riemann_noise_pytorch.noise.sources import Fresh, Source
 from riemann_noise_pytorch.noise.switches import LAWS, Law, Planes
+from riemann_noise_pytorch.noise.wording import shown
 
 
 class NoiseLayer(nn.Module, ABC):
@@ -96,6 +97,10 @@ class NoiseLayer(nn.Module, ABC):
                 "(in inject: maps=False)"
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles have fresh noise, also those made where noise is frozen or off for a while."""
+        return {**vars(self), "source": Fresh()}
+
     def noise_shape(self, mu: Tensor) -> tuple[int, ...]:
         """The shape of the noise for features (N, C, ...): (N, 1, ...) or (N, C, ...)."""
         channels = 1 if self.planes == "shared" else mu.shape[1]
@@ -113,11 +118,17 @@ def as_size(size: tuple[int, ...]) -> str:
 
 def check_choice(what: str, name: object, valid: Any) -> None:
     """Refuse a name that is not among the valid ones, with the nearest."""
-    if name not in valid:
+    if not isinstance(name, str) or name not in valid:
         raise unknown_name(what, str(name), valid)
+
+
+def check_module(what: str, module: object) -> None:
+    """Refuse what is no network that has been built."""
+    if not isinstance(module, nn.Module):
+        raise InputError(f"{what} must be an nn.Module, not of type {type(module).__name__}; build it first")
 
 
 def check_finite(what: str, value: object) -> None:
     """Refuse what is no finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{what} must be a finite number, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        raise InputError(f"{what} must be a finite number, not {shown(value)}")

@@ -2,7 +2,7 @@
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise.channels import PerChannelNoise
-from riemann_noise_pytorch.noise.interfaces import NoiseLayer, check_choice
+from riemann_noise_pytorch.noise.interfaces import NoiseLayer, check_choice, check_finite
 from riemann_noise_pytorch.noise.layers import Device, EuclideanNoise, RiemannNoise
 from riemann_noise_pytorch.noise.presets import DEFAULT_PRESET, RIEMANN_PRESETS, changed_preset
 
@@ -32,15 +32,15 @@ def make_noise(
         The layer, or None for ``none``.
 
     Raises:
-        InputError: An unknown kind or preset, two presets, a strength for a preset that ties it to r, or
-            ``per-channel`` without the number of channels.
+        InputError: An unknown kind or preset, two presets, a strength that is no finite number, or for a
+            preset that ties it to r, or ``per-channel`` without the number of channels.
     """
+    _check(kind, preset, strength)
     if kind in RIEMANN_PRESETS:
         if preset not in (None, kind):
             raise InputError(f"'{kind}' and '{preset}' are two presets of one noise; give one of them")
         kind, preset = "riemannian", kind
     preset = preset or DEFAULT_PRESET
-    check_choice("kind of noise", kind, (*NOISE_KINDS, *RIEMANN_PRESETS))
     if kind == "none":
         return None
     if kind == "euclidean":
@@ -55,3 +55,11 @@ def make_noise(
     if chosen.strength == "tied":
         raise InputError(f"preset '{preset}' ties the noise to the features; leave the strength out")
     return RiemannNoise(size, device, preset=preset, w=strength / chosen.r)
+
+
+def _check(kind: object, preset: object, strength: object) -> None:
+    check_choice("kind of noise", kind, (*NOISE_KINDS, *RIEMANN_PRESETS))
+    if preset is not None:
+        check_choice("preset of Riemannian noise", preset, RIEMANN_PRESETS)
+    if strength is not None:
+        check_finite("strength", strength)

@@ -12,7 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from riemann_noise_pytorch.errors import InputError, RiemannNoiseError
 from riemann_noise_pytorch.noise.foreign import generators_of, may_draw, seeded
-from riemann_noise_pytorch.noise.interfaces import NoiseLayer
+from riemann_noise_pytorch.noise.hosts.probe import check_initialised
+from riemann_noise_pytorch.noise.interfaces import NoiseLayer, check_module
+from riemann_noise_pytorch.noise.wording import reason_of
 
 PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 HEADER = ("name", "kind", "shape", "planes", "law", "strength")
@@ -75,7 +77,11 @@ def noise_layers(module: nn.Module) -> NoiseLayers:
         name  kind        shape  planes  law       strength
         0     euclidean   any    shared  gaussian  0.1
         1     riemannian  8x8    shared  gaussian  0.5
+
+    Raises:
+        InputError: It is no module.
     """
+    check_module("the network", module)
     return NoiseLayers(
         {name: part for name, part in parts_by_name(module).items() if isinstance(part, NoiseLayer)}
     )
@@ -127,13 +133,15 @@ def find_noise(module: nn.Module, example_input: Tensor | tuple[Any, ...] | Mapp
         generator of their own, which ``frozen`` cannot hold, say so in their kind.
 
     Raises:
-        InputError: The network does not take the input.
+        InputError: The network does not take the input, is no module, or has lazy parts.
 
     Example:
         >>> print(find_noise(nn.Sequential(nn.Linear(3, 3), nn.Dropout()), torch.ones(2, 3)))
         name  kind                 shape  planes  law  strength
         1     foreign: bernoulli_  2x3    -       -    -
     """
+    check_module("the network", module)
+    check_initialised(parts_by_name(module))
     recorder = _Recorder(module)
     with (
         torch.no_grad(),
@@ -145,13 +153,12 @@ def find_noise(module: nn.Module, example_input: Tensor | tuple[Any, ...] | Mapp
         try:
             with recorder:
                 module(**example_input) if isinstance(example_input, Mapping) else module(*args)
-        except (RiemannNoiseError, torch.OutOfMemoryError):
+        except (RiemannNoiseError, torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:
-            cause = (str(error) or type(error).__name__).splitlines()[0]
             raise InputError(
-                f"the network does not take the example input ({cause}); give a tensor, a tuple of "
-                "arguments or a dict of keyword arguments that it can be called with"
+                f"the network does not take the example input ({reason_of(error)}); give a tensor, a tuple "
+                "of arguments or a dict of keyword arguments that it can be called with"
             ) from error
     return NoiseTable(recorder.rows)
 

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise.interfaces import check_choice, check_finite
 from riemann_noise_pytorch.noise.switches import AlphaOn, Identifier, Law, Norm, Planes, Range, Strength
 
@@ -98,8 +98,7 @@ def changed_preset(name: str, changes: dict[str, Any]) -> RiemannPreset:
     Raises:
         InputError: An unknown preset, field or value, or a field that has no effect in this preset.
     """
-    if name not in RIEMANN_PRESETS:
-        raise unknown_name("preset of Riemannian noise", name, RIEMANN_PRESETS)
+    check_choice("preset of Riemannian noise", name, RIEMANN_PRESETS)
     preset = RIEMANN_PRESETS[name]
     kinds = {field.name: type(getattr(preset, field.name)) for field in dataclasses.fields(RiemannPreset)}
     for field, value in changes.items():

@@ -117,13 +117,16 @@ def _wrong_maps(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 class Scaled(Source):
     """The noise of another source, times a factor.
 
+    It is the source of the moment at which the block began: write ``with frozen(...), scaled(...)``, for a
+    ``frozen`` inside of ``scaled`` supplies its noise unscaled.
+
     Args:
         source: The other source.
-        factor: Any finite number; 0 gives zeros.
+        factor: Any finite number, or a tensor of one; 0 gives zeros.
     """
 
     source: Source
-    factor: float
+    factor: float | Tensor
 
     def epsilon(self, shape: tuple[int, ...], law: Law, like: Tensor) -> Tensor | None:
         """Multiply what the other source supplies."""

@@ -1,12 +1,14 @@
 """One tensor of what a module puts out: the output itself, or a member of a tuple, list or dict."""
 
 import copy
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.noise.wording import shown
 
 Key = int | str | None
 
@@ -31,6 +33,10 @@ def member(output: object, key: Key) -> Tensor:
     members = _members(output)
     tensors = [name for name, value in members.items() if isinstance(value, Tensor)]
     kind = type(output).__name__
+    if not tensors and _is_deep(output):
+        raise InputError(
+            f"its output is of type {kind} and holds tensors deeper; match the module that makes it"
+        )
     if not tensors:
         raise InputError(f"its output is of type {kind} and holds no tensor; match another module")
     if key is None:
@@ -43,11 +49,24 @@ def member(output: object, key: Key) -> Tensor:
         raise unknown_name(f"member of its output of type {kind}", str(key), map(str, members))
     value = members[place]
     if not isinstance(value, Tensor):
+        deep = " and holds tensors deeper; match the module that makes it, or" if _is_deep(value) else ";"
         raise InputError(
-            f"member {key!r} of its output is of type {type(value).__name__}; "
+            f"member {key!r} of its output is of type {type(value).__name__}{deep} "
             f"choose a tensor, as in output={tensors[0]!r}"
         )
     return value
+
+
+def check_key(key: object) -> None:
+    """Refuse what cannot stand for one member of an output.
+
+    Raises:
+        InputError: It is neither None nor an index nor a key.
+    """
+    if key is not None and (isinstance(key, bool | float | slice) or not isinstance(key, Hashable)):
+        raise InputError(
+            f"output must be None, an index or a key, not {shown(key)}; give one, as in output=0"
+        )
 
 
 def replaced(output: Any, key: Key, value: Tensor) -> Any:
@@ -81,6 +100,14 @@ def _members(output: object) -> dict[Any, Any]:
     if isinstance(output, Mapping):
         return dict(output)
     return dict(enumerate(output)) if isinstance(output, tuple | list) else {}
+
+
+def _is_deep(output: object, levels: int = 4) -> bool:
+    if isinstance(output, Tensor):
+        return True
+    fields = dataclasses.fields(output) if dataclasses.is_dataclass(output) else ()
+    inner = [*_members(output).values(), *(getattr(output, field.name, None) for field in fields)]
+    return levels > 0 and any(_is_deep(value, levels - 1) for value in inner)
 
 
 def _place(output: object, key: int | str) -> int | str:

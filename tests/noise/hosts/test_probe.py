@@ -1,13 +1,10 @@
 """Laws of the dry run: it finds what there is, and leaves what it finds as it was."""
 
-import pytest
 import torch
 from torch import nn
 
-from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.noise.inject import inject, remove
-from riemann_noise_pytorch.noise.layers import EuclideanNoise
 from tests.noise.networks import UNet, x
 from tests.noise.test_inject import everything_of
 
@@ -70,12 +67,3 @@ def test_a_model_on_meta_gets_its_layers_there():
         model = UNet()
         inject(model, nn.Conv2d, example_input=torch.empty(2, 3, 6, 6))
     assert {p.device.type for p in model.parameters()} == {"meta"}
-
-
-def test_noise_layers_and_what_is_in_them_get_no_noise():
-    model = nn.Sequential(nn.Conv2d(3, 3, 1), EuclideanNoise())
-    for where in ("1", EuclideanNoise):
-        with pytest.raises(
-            InputError, match="matches noise layers alone; match the modules that noise is to"
-        ):
-            inject(model, where, example_input=x())

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.noise.hosts.members import Key, member, replaced
 from riemann_noise_pytorch.noise.interfaces import NoiseLayer
-from riemann_noise_pytorch.noise.members import Key, member, replaced
 
 CHILD = "noise"
 _MARK = "_injected_noise"
