@@ -40,9 +40,37 @@ def test_the_published_tables_are_those_of_the_records(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     tables = runpy.run_path(str(BENCHMARKS / "tables.py"))["tables"]()
     published = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
-    shown = [title for title, table in tables.items() if table in published]
-    assert "training" in shown
-    assert len(shown) == 5
+    large, cached = "16 x 128 x 64 x 64", "16 x 256 x 32 x 32"
+    kept = "allocator keeping big buffers"
+    assert {title for title, table in tables.items() if table in published} >= {
+        "training",
+        f"{large}, float32, allocator as it is",
+        f"{large}, float32, {kept}",
+        f"{cached}, float32, {kept}",
+        f"{large}, bfloat16, {kept}",
+    }
+
+
+def test_the_figures_of_the_readme_are_those_of_the_records():
+    readme = " ".join((BENCHMARKS.parent / "README.md").read_text().split())
+    costs = {}
+    for line in (BENCHMARKS / "results" / "injection-cpu.jsonl").read_text().splitlines():
+        for r in json.loads(line)["results"]:
+            if (r["shape"], r["dtype"]) == ([16, 128, 64, 64], "float32"):
+                row = r["kinds"]["riemannian, neutral"]
+                costs[r["allocator"]] = f"{row['forward']['ratio']:.1f}", f"{row['both']['ratio']:.1f}"
+    forward, both = costs["as it is"]
+    assert f"{forward} copies of the map forward and {both} with backward" in readme
+    forward, both = costs["keeping big buffers"]
+    assert f"({forward} and {both} of the" in readme
+    added = [
+        round(100 * (r["to_euclidean"][arm]["ratio"] - 1))
+        for line in (BENCHMARKS / "results" / "noise-training-cpu.jsonl").read_text().splitlines()
+        for r in json.loads(line)["results"]
+        for arm in ("neutral", "paper")
+        if r["size"] == "64x64"
+    ]
+    assert f"and {min(added)} to {max(added)} % of a training step at 64x64" in readme
 
 
 def test_records_of_benchmarks_tell_their_origin():
