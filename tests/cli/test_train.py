@@ -35,17 +35,30 @@ def test_a_run_is_resumed_with_its_own_options(
     assert printed.err.startswith("0.0/0.0 kimg")
 
 
+NARROW = [
+    *("--channel-base", "32", "--channel-max", "4", "--w-dim", "4", "--mapping-layers", "1"),
+    *("--resolution", "16"),
+]
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_dry_run_prints_what_would_be_done_and_writes_nothing(
     preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["train", "--preset", preset, "--kimg", "3", "-n", "--out", "run"]) == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert printed["config"]["preset"] == preset
+    monkeypatch.setattr("riemann_noise_pytorch.training.trial.ROUNDS", 1)
+    small = ["--width", "4"] if preset.startswith("dcgan") else NARROW
+    quick = ["--batch", "8", "--kimg", "3", "--tick-kimg", "1", "--device", "cpu"]
+    assert main(["train", "--preset", preset, *small, *quick, "-n", "--out", "run"]) == 0
+    output = capsys.readouterr()
+    printed = json.loads(output.out)
+    assert printed["config"]["preset"] == preset.removesuffix("-small")
     assert printed["config"]["kimg"] == 3.0
     assert printed["config"]["resolution"] == 16
-    assert printed["steps"] == 47
+    assert printed["steps"] == 375
+    assert printed["measured"]["seconds_per_kimg"] > 0
+    assert output.err.startswith("measuring on cpu: up to ")
+    assert output.err.count("\n") == 2
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,6 +95,11 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         (["--kimg", "-1", "--out", "new"], "kimg"),
         (["--batch", "many", "--out", "new"], "--batch"),
         (["--resolution", "20", "--out", "new"], "resolution"),
+        (["--conditional", "--out", "new"], "conditional has no meaning with architecture dcgan"),
+        (
+            ["--preset", "stylegan2-plain-small", "--data", "photos", "--conditional", "--out", "new"],
+            "put a dataset.json with labels beside them, or turn conditional off",
+        ),
         (["--resume", "nowhere"], "nowhere"),
         (["--out", "full"], "full is not empty"),
     ],

@@ -87,6 +87,10 @@ def test_stylegan2_is_config_e():
         ("stylegan2-rni", {"r1_rule": "resolutio"}, "did you mean 'resolution'"),
         ("stylegan2-rni", {"r1_gamma": 10.0}, "set r1_rule to given"),
         ("stylegan2-rni", {"pl_weight": math.nan}, "pl_weight is nan"),
+        ("dcgan", {"conditional": True}, "conditional has no meaning with architecture dcgan"),
+        ("stylegan2-rni", {"classes": 3}, "classes has no meaning without conditional"),
+        ("stylegan2-rni", {"conditional": True, "classes": -1}, "classes is -1"),
+        ("dcgan", {"compile": 1}, "compile is 1, but it must be of type bool"),
     ],
 )
 def test_options_of_another_row_or_architecture_are_refused(preset, overrides, message):

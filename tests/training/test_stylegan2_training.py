@@ -11,10 +11,13 @@ import torch
 from accelerate import Accelerator
 
 from riemann_noise_pytorch.errors import InputError, Interrupted
+from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.noise.control import off
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_generator, load_snapshot
 from riemann_noise_pytorch.training.config import resolve_config
+from riemann_noise_pytorch.training.describe import describe
 from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.run_folder import load_config
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
 from riemann_noise_pytorch.training.step import Trainer
 from riemann_noise_pytorch.training.styles import Styles
@@ -47,10 +50,19 @@ def complete(row, **options):
     return config_for_images(small(row, **options), blobs())
 
 
-def losses(row, run_dir):
+def classed():
+    """The same images, the brighter ones of another class, and a third class of a few."""
+    pixels = blobs().pixels
+    bright = pixels.float().mean(dim=(1, 2, 3)) > 40
+    labels = torch.where(torch.arange(256) % 8 == 0, 2, bright.long())
+    return type(blobs())(pixels, name="classed", labels=labels)
+
+
+def losses(row, run_dir, **options):
     seen = []
-    config = small(row)
-    train(config, blobs(), run_dir, progress=lambda info: seen.append(info.measures), noise_source=by_sample)
+    images = classed() if options else blobs()
+    config = small(row, **options)
+    train(config, images, run_dir, progress=lambda info: seen.append(info.measures), noise_source=by_sample)
     return seen
 
 
@@ -197,6 +209,11 @@ def everything(rank, port, folder):
         seen = losses(row, folder / row)
         if rank == 0:
             (folder / f"{row}.json").write_text(json.dumps(seen))
+    seen = losses("stylegan2-rni", folder / "classed", conditional=True)
+    if rank == 0:
+        (folder / "classed.json").write_text(json.dumps(seen))
+    measured = describe(small("stylegan2-rni"), blobs()).measured
+    assert measured.steps_timed > 2
     with pytest.raises(InputError, match="a share of 6 images cannot be split into groups of 4"):
         train(small("stylegan2-plain", batch=12), blobs(), folder / "odd")
     torch.distributed.destroy_process_group()
@@ -212,9 +229,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [*ROWS, "classed"])
 def test_two_processes_train_to_the_losses_of_one(folder, tmp_path, row):
-    alone = losses(row, tmp_path / "run")
+    options = {"conditional": True} if row == "classed" else {}
+    alone = losses("stylegan2-rni" if options else row, tmp_path / "run", **options)
     together = json.loads((folder / f"{row}.json").read_text())
     assert len(alone) == len(together) == STEPS
     for one, two in zip(alone, together, strict=True):
@@ -224,6 +242,86 @@ def test_two_processes_train_to_the_losses_of_one(folder, tmp_path, row):
     mean = load_snapshot(list_snapshots(folder / row)[-1]).tensors["generator/mapping.w_avg"]
     own = load_snapshot(list_snapshots(tmp_path / "run")[-1]).tensors["generator/mapping.w_avg"]
     torch.testing.assert_close(mean, own, rtol=1e-4, atol=1e-7)
+
+
+def test_classes_are_learned_shown_and_resumed(tmp_path):
+    config = small("stylegan2-rni", conditional=True, sample_grid=6)
+    train(config, classed(), tmp_path / "whole")
+    assert load_config(tmp_path / "whole").classes == 3
+    train(small("stylegan2-rni", 5, conditional=True, sample_grid=6), classed(), tmp_path / "cut")
+    train(config, classed(), tmp_path / "cut", resume=True)
+    whole, cut = (load_snapshot(list_snapshots(tmp_path / name)[-1]) for name in ("whole", "cut"))
+    assert equal(weights(cut), weights(whole))
+    shuffled = type(blobs())(blobs().pixels, labels=classed().labels.flip(0))
+    train(config, shuffled, tmp_path / "shuffled")
+    other = load_snapshot(list_snapshots(tmp_path / "shuffled")[-1])
+    assert not torch.equal(
+        whole.tensors["discriminator/from_image.weight"], other.tensors["discriminator/from_image.weight"]
+    )
+    assert whole.tensors["generator/mapping.embed.weight"].shape == (8, 3)
+
+
+def test_classes_of_generated_images_are_as_frequent_as_those_of_real_ones():
+    config = complete("stylegan2-plain", batch=2000, kimg=2.0)
+    styles = Styles(config, Accelerator(cpu=True), classed().labels)
+    drawn, real = styles.labels(3), classed().labels
+    assert drawn.shape == (2000,)
+    for label in range(3):
+        share = (real == label).float().mean().item()
+        assert (drawn == label).float().mean().item() == pytest.approx(share, abs=0.04)
+    assert torch.equal(styles.labels(3), drawn)
+    assert not torch.equal(styles.labels(4), drawn)
+    assert not torch.equal(styles.labels(3, 2000, "path length "), drawn)
+    assert Styles(config, Accelerator(cpu=True)).labels(3) is None
+
+
+def test_real_images_come_with_their_own_classes(tmp_path, monkeypatch):
+    seen = []
+    step = Trainer.step
+
+    def note(trainer, pixels, stop=False, labels=None):
+        seen.append((pixels, labels))
+        return step(trainer, pixels, stop, labels)
+
+    monkeypatch.setattr(Trainer, "step", note)
+    train(small("stylegan2-plain", 3, conditional=True), classed(), tmp_path / "run")
+    images = classed()
+
+    def pairs(pixels, labels):
+        return {(p.numpy().tobytes(), int(label)) for p, label in zip(pixels, labels, strict=True)}
+
+    known = pairs(images.pixels, images.labels)
+    assert all(pairs(pixels, labels) <= known for pixels, labels in seen)
+
+
+def test_grids_show_the_classes_in_order(tmp_path, monkeypatch):
+    seen = []
+    forward = StyleGAN2Generator.forward
+
+    def note(generator, z, labels=None, **options):
+        seen.append(labels.tolist())
+        return forward(generator, z, labels, **options)
+
+    monkeypatch.setattr(StyleGAN2Generator, "forward", note)
+    train(small("stylegan2-plain", 3, conditional=True, sample_grid=6), classed(), tmp_path / "run")
+    assert seen
+    assert all(labels == [0, 0, 1, 1, 2, 2] for labels in seen)
+
+
+@pytest.mark.parametrize(
+    ("options", "images", "message"),
+    [
+        ({"conditional": True}, blobs, "blobs have no classes.*put a dataset.json.*turn conditional off"),
+        (
+            {"conditional": True, "classes": 4},
+            classed,
+            "classes is 4, but the images have 3; leave classes out",
+        ),
+    ],
+)
+def test_images_without_the_classes_asked_for_are_refused(options, images, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        train(small("stylegan2-plain", **options), images(), tmp_path / "run")
 
 
 def test_noise_of_a_trained_generator_is_reached_by_name(tmp_path):

@@ -1,10 +1,10 @@
 """``riemann-noise sample``: a grid of images by seed. The image of a seed depends on that seed alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -34,9 +34,16 @@ class SampleOptions:
     which: Literal["ema", "raw"] = "ema"
     """Weights: their moving average, or as last trained."""
     noise_mode: NoiseMode = "random"
-    """random: noise of its own for each image; const: the same noise for all; none: no noise."""
+    """random: noise of its own for each image; const: the same noise for all, for stylegan2 the maps stored
+    with its layers; none: no noise."""
     noise_seed: int = 0
     """Seed of the noise."""
+    truncation_psi: float = 1.0
+    """For stylegan2: 1 leaves w as it is; less goes towards the average w, trading variety for quality."""
+    truncation_cutoff: int | None = None
+    """For stylegan2: rows of w that truncation_psi changes, from the first, coarsest one. None: all."""
+    label: Annotated[int | None, tyro.conf.arg(name="class")] = None
+    """For a generator with classes: the class of all images. None: the classes take turns."""
     columns: int | None = None
     """Images in a row. None: nearest to a square."""
     scale: int = 1
@@ -60,7 +67,8 @@ def main(arguments: Sequence[str]) -> None:
     from riemann_noise_pytorch.training.checkpoints import load_generator
 
     generator = load_generator(options.run, which=options.which, device=_device(options.device))
-    images = images_of_seeds(generator, seeds, options.noise_mode, options.noise_seed)
+    further = _further(options, generator)
+    images = images_of_seeds(generator, seeds, options.noise_mode, options.noise_seed, further, options.label)
     visible = 3 if images.shape[1] >= 3 else 1
     save_grid(images[:, :visible], options.out, options.columns, options.scale)
     print(f"Wrote {len(seeds)} images to {options.out}")
@@ -99,7 +107,12 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def images_of_seeds(
-    generator: "Generator", seeds: Sequence[int], noise_mode: NoiseMode = "random", noise_seed: int = 0
+    generator: "Generator",
+    seeds: Sequence[int],
+    noise_mode: NoiseMode = "random",
+    noise_seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    label: int | None = None,
 ) -> "Tensor":
     """Make one image a seed, each by itself, so that no seed has a say in another's image.
 
@@ -108,6 +121,9 @@ def images_of_seeds(
         seeds: Seeds in [0, 2^62).
         noise_mode: ``random``, ``const`` or ``none``.
         noise_seed: Seed of the noise, 0 or more.
+        options: Further arguments of the generator, such as ``truncation_psi``.
+        label: For a generator with classes, the class of all images; None: that of a seed is the seed
+            modulo their number.
 
     Returns:
         The images (len(seeds), C, H, W), about in [-1, 1], on the CPU.
@@ -115,13 +131,54 @@ def images_of_seeds(
     import torch
 
     device = next(generator.parameters()).device
+    further, classes = dict(options or {}), _classes(generator)
+    if noise_mode == "const" and _is_stylegan2(generator):
+        further["noise_mode"] = "const"
     images = []
     for seed in seeds:
         stream = torch.Generator().manual_seed(derive(seed, "sample", "z"))
         z = torch.randn(1, generator.z_dim, generator=stream).to(device)
+        if classes:
+            further["labels"] = torch.tensor([seed % classes if label is None else label], device=device)
         with torch.no_grad(), _noise(generator, noise_mode, noise_seed, seed):
-            images.append(generator(z).cpu())
+            images.append(generator(z, **further).cpu())
     return torch.cat(images)
+
+
+def _further(options: SampleOptions, generator: "Generator") -> dict[str, Any]:
+    """What a StyleGAN2 generator is told besides, or a refusal."""
+    classes = _classes(generator)
+    if options.label is not None and not 0 <= options.label < classes:
+        held = (
+            f"has the classes 0 to {classes - 1}; give one of them" if classes else "has none; leave it out"
+        )
+        raise InputError(f"class is {options.label}, but the generator of {options.run} {held}")
+    if options.truncation_cutoff is not None and options.truncation_psi == 1:
+        raise InputError("truncation cutoff has no meaning with truncation psi 1; give a psi below 1")
+    if _is_stylegan2(generator):
+        if options.noise_mode == "const" and options.noise_seed:
+            raise InputError(
+                "noise seed has no meaning with noise mode const of stylegan2, whose maps are stored; "
+                "leave it out"
+            )
+        names = ("truncation_psi", "truncation_cutoff")
+        return {name: getattr(options, name) for name in names}
+    if options.truncation_psi != 1:
+        raise InputError(
+            f"truncation psi is {options.truncation_psi:g}, but the generator of {options.run} has no w to "
+            "truncate; leave it out, or give a run of stylegan2"
+        )
+    return {}
+
+
+def _is_stylegan2(generator: "Generator") -> bool:
+    from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
+
+    return isinstance(generator, StyleGAN2Generator)
+
+
+def _classes(generator: "Generator") -> int:
+    return int(getattr(generator, "classes", 0))
 
 
 def _noise(

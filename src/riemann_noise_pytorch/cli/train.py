@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,9 @@ class TrainOptions:
     resume: Path | None = None
     """Run folder to go on in, from its newest snapshot and with its own options; only kimg may grow."""
     dry_run: Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(aliases=["-n"])] = False
-    """Print the resolved options, sizes and steps as JSON, and write nothing."""
+    """Print as JSON the resolved options, sizes and steps, and what a few measured steps took: seconds per
+    1000 images, hours, memory. Measuring takes half a minute, or two steps where they are slower. Nothing is
+    written."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -96,7 +99,10 @@ def _reopen(config: TrainConfig, run_dir: Path) -> "ImageSet":
 def _description(config: TrainConfig) -> str:
     from riemann_noise_pytorch.training.describe import describe
 
-    return json.dumps(dataclasses.asdict(describe(config, _open(config))), indent=1)
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    return json.dumps(dataclasses.asdict(describe(config, _open(config), tell=tell)), indent=1)
 
 
 def _train(options: TrainOptions, run_dir: Path) -> None:

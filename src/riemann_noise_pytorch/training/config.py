@@ -47,6 +47,11 @@ class TrainConfig:
     """Filter by which images of another size are resized: box, bilinear, bicubic, lanczos or nearest."""
     skip_bad_images: bool = False
     """Leave out images that cannot be read, and report them, instead of stopping. All are decoded to see."""
+    conditional: bool = False
+    """Let stylegan2 see the classes of the images, which the data must have: digits, or a dataset.json in the
+    folder or ZIP. Generated images have classes as often as real ones."""
+    classes: int = 0
+    """Number of classes of a conditional run; the data decide."""
     workers: int = 0
     """Threads that decode images ahead of time; 0 decodes when asked."""
 
@@ -147,6 +152,11 @@ class TrainConfig:
     """Half precision of the networks; weights, penalties and averages stay in float32."""
     half_resolutions: int = 4
     """Highest resolutions of stylegan2 that are in half precision where precision asks for it."""
+    compile: bool = False
+    """Compile the networks by torch.compile where a step has first derivatives alone; r1_gamma and pl_weight
+    keep calling them uncompiled, for it cannot differentiate twice. It needs a C++ compiler, or Triton on a
+    GPU. The first step takes a minute or more, activations more memory, and numbers are rounded differently.
+    On CPUs it was slower where it was measured: compare the seconds that --dry-run tells with and without."""
     device: Device = "auto"
     """auto takes a GPU where there is one. A run resumed on another device goes on with other roundings."""
 

@@ -1,13 +1,16 @@
-"""What a run would be, without starting it."""
+"""What a run would be and cost, without starting it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.models.networks import build_discriminator, build_generator
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.state import config_for_images, network_config
+from riemann_noise_pytorch.training.trial import BUDGET_S, Trial, try_steps
 
 _COPIES_TRAINED = 4
 """Weights, gradients and Adam's two moments."""
@@ -24,6 +27,7 @@ class Description:
         discriminator_parameters: Learned numbers of the discriminator.
         steps: Steps of the whole run.
         memory_mib: Weights, gradients, moments and the average, without activations.
+        measured: What a few of its steps took.
     """
 
     config: TrainConfig
@@ -32,30 +36,44 @@ class Description:
     discriminator_parameters: int
     steps: int
     memory_mib: float
+    measured: Trial
 
 
-def describe(config: TrainConfig, images: ImageSet) -> Description:
-    """Resolve the options for the images, build the networks, and count.
+def describe(
+    config: TrainConfig,
+    images: ImageSet,
+    *,
+    budget_s: float = BUDGET_S,
+    tell: Callable[[str], None] | None = None,
+) -> Description:
+    """Resolve the options for the images, count, and measure a few steps on the device of the run.
 
     Args:
         config: The options.
         images: The real images.
+        budget_s: About how many seconds to measure.
+        tell: Called with lines that say what is being measured.
 
     Raises:
-        InputError: The options or the images cannot be used.
+        InputError: The options, the images or the device cannot be used.
     """
     config.validate()
     complete = config_for_images(config, images)
+    complete.validate()
     shape = network_config(complete)
-    generator, discriminator = build_generator(shape), build_discriminator(shape)
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        generator, discriminator = build_generator(shape), build_discriminator(shape)
     trained = _bytes(generator) + _bytes(discriminator)
+    memory_mib = (_COPIES_TRAINED * trained + _bytes(generator)) / 2**20
+    labels = images.labels if complete.conditional else None
     return Description(
         complete,
         len(images),
         _count(generator),
         _count(discriminator),
         complete.steps,
-        (_COPIES_TRAINED * trained + _bytes(generator)) / 2**20,
+        memory_mib,
+        try_steps(complete, labels, weights_mib=memory_mib, budget_s=budget_s, tell=tell),
     )
 
 

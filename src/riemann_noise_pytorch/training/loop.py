@@ -25,7 +25,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from riemann_noise_pytorch.data.imageset import ImageSet
-from riemann_noise_pytorch.data.sampler import batches
+from riemann_noise_pytorch.data.sampler import batches, index_batches
 from riemann_noise_pytorch.errors import InputError, Interrupted, RiemannNoiseError
 from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.noise.control import frozen, noise_layers
@@ -159,7 +159,8 @@ class _Run:
         synchronise_norms(self.state.generator, accelerator)
         if config.r1_gamma == 0:
             synchronise_norms(self.state.discriminator, accelerator)
-        self.trainer = Trainer(config, self.state, accelerator, noise_source)
+        self.labels = images.labels if config.conditional else None
+        self.trainer = Trainer(config, self.state, accelerator, noise_source, labels=self.labels)
         self._started_s = time.perf_counter()
         self._step_seconds_s = 0.0
         self._steps_timed = 0
@@ -211,18 +212,19 @@ class _Run:
         """Take the steps that are left; give the last snapshot."""
         config, state = self.config, self.state
         alone = self.accelerator.num_processes == 1
-        stream = batches(
-            self.images,
-            seed=config.seed,
-            start=self.images_seen,
-            batch=config.batch,
-            rank=self.accelerator.process_index,
-            world_size=self.accelerator.num_processes,
-            workers=config.workers,
-        )
+        place = {
+            "seed": config.seed,
+            "start": self.images_seen,
+            "batch": config.batch,
+            "rank": self.accelerator.process_index,
+            "world_size": self.accelerator.num_processes,
+        }
+        stream = batches(self.images, **place, workers=config.workers)
+        order = index_batches(len(self.images), **place)
         while state.step < config.steps:
             began_s = time.perf_counter()
-            measures, stopping = self.trainer.step(self._next(stream), stop.number != 0)
+            labels = None if self.labels is None else self.labels[next(order)]
+            measures, stopping = self.trainer.step(self._next(stream), stop.number != 0, labels)
             self._note(measures, time.perf_counter() - began_s)
             stopping = stopping or (alone and stop.number != 0)
             ends = state.step == config.steps
@@ -304,8 +306,12 @@ class _Run:
         seed, count = self.config.seed, self.config.sample_grid
         stream = torch.Generator().manual_seed(derive(seed, "grid latents"))
         z = torch.randn(count, generator.z_dim, generator=stream).to(self.accelerator.device)
+        labels: tuple[Tensor, ...] = ()
+        if self.config.conditional:
+            in_order = torch.arange(count) * self.config.classes // count
+            labels = (in_order.to(z.device),)
         with torch.no_grad(), frozen(generator, derive(seed, "grid noise")):
-            self.folder.save_samples(generator(z), self.images_seen)
+            self.folder.save_samples(generator(z, *labels), self.images_seen)
 
     def _save(self) -> Path:
         states = by_process(self.accelerator, random_states(self.accelerator.device))

@@ -17,10 +17,10 @@ from riemann_noise_pytorch.files import append_line, atomic_write
 from riemann_noise_pytorch.training.checkpoints import config_from_record
 from riemann_noise_pytorch.training.config import TrainConfig
 
-MAY_CHANGE = ("workers", "keep_snapshots", "tracker", "device")
+MAY_CHANGE = ("workers", "keep_snapshots", "tracker", "device", "compile")
 """Options that a resumed run may have of its own. The first three do not touch what it computes. Another
-device computes the same run with other roundings, so that its numbers drift from those of the first; the log
-tells where it changed."""
+device, or compiled code, computes the same run with other roundings, so that its numbers drift from those of
+the first; the log tells where the device changed."""
 
 _LEFTOVERS = (
     ".config.json.*.partial",

@@ -47,7 +47,8 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
         images: The real images.
 
     Raises:
-        InputError: The images are not square, or not of the size that the options ask for.
+        InputError: The images are not square, not of the size that the options ask for, or without the
+            classes that they ask for.
     """
     channels, height, width = images.image_shape
     if height != width and config.architecture == "dcgan":
@@ -63,6 +64,7 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
             raise InputError(
                 f"{name} is {wanted}, but the images have {found}; open them with the same {name}"
             )
+    classes = _classes(config, images)
     kind = config.riemann_preset
     if kind is None and config.noise == "riemannian":
         kind = ROW_PRESET
@@ -79,8 +81,23 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
         resolution=height,
         image_width=None if width == height else width,
         channels=channels,
+        classes=classes,
         riemann_preset=kind,
     )
+
+
+def _classes(config: TrainConfig, images: ImageSet) -> int:
+    if not config.conditional:
+        return 0
+    found = images.num_classes
+    if not found:
+        raise InputError(
+            f"the images of {images.name} have no classes, which conditional needs; put a dataset.json with "
+            "labels beside them, or turn conditional off"
+        )
+    if config.classes not in (0, found):
+        raise InputError(f"classes is {config.classes}, but the images have {found}; leave classes out")
+    return found
 
 
 def network_config(config: TrainConfig) -> NetworkConfig:
@@ -102,6 +119,7 @@ def network_config(config: TrainConfig) -> NetworkConfig:
             "channel_base",
             "channel_max",
             "stddev_group",
+            "classes",
         ),
     )
     return NetworkConfig(

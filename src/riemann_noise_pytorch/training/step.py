@@ -1,14 +1,15 @@
 """One training step: the discriminator's update and penalty, the generator's update and penalty, the average.
 
-The images that the generator makes serve both players, as in the original DCGAN code. Everything random is
-drawn from the seed and the step: latents for the batch of all processes, noise for each process.
+D7: the images that the generator makes serve both players, as in the original DCGAN code. Everything random
+is drawn from the seed and the step: latents for the batch of all processes, noise for each process.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from accelerate import Accelerator
@@ -22,7 +23,9 @@ from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.noise.sources import Fresh
 from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.training.compiling import Compiled, require_compiler
 from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.diagnosis import TERMS, Diagnosis, given_labels
 from riemann_noise_pytorch.training.losses import LOGISTIC, GanLoss
 from riemann_noise_pytorch.training.processes import average
 from riemann_noise_pytorch.training.regularizers import R1, PathLength
@@ -32,16 +35,6 @@ from riemann_noise_pytorch.training.styles import Styles
 NoiseSource = Callable[[Generator, int, int], AbstractContextManager[None]]
 """From a generator, the step and the global index of this process's first sample to a source of its noise."""
 
-TERMS = {
-    "loss_d": "loss_d",
-    "grad_norm_d": "gradient of D",
-    "r1": "r1",
-    "grad_norm_r1": "gradient of r1",
-    "loss_g": "loss_g",
-    "grad_norm_g": "gradient of G",
-    "pl": "path length penalty",
-    "grad_norm_pl": "gradient of the path length penalty",
-}
 MOST_OVERFLOWS = 25
 """A loss scaler halves its 65536 at every overflow: after so many in a row, the gradients are at fault."""
 
@@ -51,19 +44,21 @@ class Watch:
     """Collects the measures of a step, and stops the run where one is not finite.
 
     Args:
+        explain: Says what is to be said of a measure that is not finite, from its name and value.
         overflow_is_error: Whether infinite gradients are errors, which under a loss scaler they are not.
     """
 
-    def __init__(self, overflow_is_error: bool = True) -> None:
+    def __init__(self, explain: Callable[[str, float], str], overflow_is_error: bool = True) -> None:
         self.values: dict[str, float] = {}
         self._unread: dict[str, Tensor] = {}
+        self._explain = explain
         self._overflow_is_error = overflow_is_error
 
     def add(self, measures: Mapping[str, Tensor]) -> None:
         """Note measures, float32 scalars without a graph, and leave them on the device."""
         self._unread |= measures
 
-    def settle(self, step: int, last_snapshot: Path | None) -> None:
+    def settle(self) -> None:
         """Read what was noted, in one transfer.
 
         Raises:
@@ -78,12 +73,23 @@ class Watch:
         for name, value in values.items():
             excused = name.startswith("grad_norm") and not self._overflow_is_error
             if name in TERMS and not math.isfinite(value) and not excused:
-                kept = (
-                    f"the last good snapshot is {last_snapshot}" if last_snapshot else "no snapshot was lost"
-                )
-                raise NonFiniteError(
-                    f"{TERMS[name]} is {value} at step {step}; {kept}; lower lr_g and lr_d, or raise r1_gamma"
-                )
+                raise NonFiniteError(self._explain(name, value))
+
+
+class Batch(NamedTuple):
+    """The images of a step, and their classes where the run has classes.
+
+    Args:
+        real: Real images, (N, C, H, W).
+        real_labels: Their classes, int64 (N,), or None.
+        fake: Generated images, with a graph.
+        fake_labels: Their classes.
+    """
+
+    real: Tensor
+    real_labels: Tensor | None
+    fake: Tensor
+    fake_labels: Tensor | None
 
 
 @final
@@ -96,6 +102,10 @@ class Trainer:
         accelerator: Device, precision and processes.
         noise_source: Replaces fresh noise, which is drawn per step and process.
         loss: The losses of both players.
+        labels: Classes of all real images, for a run with classes.
+
+    Raises:
+        InputError: ``config.compile`` is on, and there is no compiler.
 
     Attributes:
         last_snapshot: The newest snapshot, for messages.
@@ -108,6 +118,7 @@ class Trainer:
         accelerator: Accelerator,
         noise_source: NoiseSource | None = None,
         loss: GanLoss = LOGISTIC,
+        labels: Tensor | None = None,
     ) -> None:
         self.config = config
         self.state = state
@@ -124,7 +135,8 @@ class Trainer:
         self._alone = accelerator.num_processes == 1
         self._share = config.batch // accelerator.num_processes
         self._first_sample = self._share * accelerator.process_index
-        self._styles = Styles(config, accelerator)
+        self._styles = Styles(config, accelerator, labels)
+        self._diagnosis = Diagnosis(config, state, self._styles, self._as_in_the_step)
         self._noise = torch.Generator(accelerator.device)
         for layer in noise_layers(state.generator).values():
             layer.source = Fresh(self._noise)
@@ -132,13 +144,23 @@ class Trainer:
         self._of_d = list(state.discriminator.parameters())
         self._overflows = 0
         self._reads_are_free = accelerator.device.type == "cpu"
+        generator = state.generator
+        synthesis = generator.synthesis if isinstance(generator, StyleGAN2Generator) else generator
+        self._synthesise: Callable[[Tensor], Tensor] = synthesis
+        self._judge: Callable[..., Tensor] = state.discriminator
+        if config.compile:
+            require_compiler(accelerator.device)
+            self._synthesise, self._judge = Compiled(synthesis), Compiled(state.discriminator)
 
-    def step(self, pixels: Tensor, stop: bool = False) -> tuple[dict[str, float], bool]:
+    def step(
+        self, pixels: Tensor, stop: bool = False, labels: Tensor | None = None
+    ) -> tuple[dict[str, float], bool]:
         """Take one step.
 
         Args:
             pixels: This process's share of the real images, uint8 (N, C, H, W).
             stop: Whether this process wants to stop.
+            labels: Classes of the real images, int64 (N,), for a run with classes.
 
         Returns:
             The measures of the step, means over all processes, and whether any process wants to stop.
@@ -148,19 +170,24 @@ class Trainer:
                 optimiser uses it, on GPUs before the last optimiser of the step.
         """
         state, step = self.state, self.state.step
-        watch = Watch(not state.scaler.is_enabled() or self._overflows >= MOST_OVERFLOWS)
         real = to_float(self._to_device(pixels).contiguous(memory_format=torch.channels_last))
+        own = None if labels is None else self._to_device(labels)
+        watch = Watch(
+            lambda name, value: self._diagnosis.explain(name, value, real, own, self.last_snapshot),
+            not state.scaler.is_enabled() or self._overflows >= MOST_OVERFLOWS,
+        )
         with self._noise_source(state.generator, step, self._first_sample), self._half():
-            fake = self._styles.images(state.generator, step)
+            fake = self._synthesise(self._styles.inputs(state.generator, step))
+        batch = Batch(real, own, fake, self._styles.labels(step))
         _require_gradients(self._of_d, True)
-        self._discriminator_phase(real, fake.detach(), watch)
+        self._discriminator_phase(batch, watch)
         if self.r1.is_lazy and self.r1.is_due(step):
             _forget_gradients(self._of_d)
-            self._penalise(real, watch)
+            self._penalise(batch, watch)
             self._settle(watch)
             state.optimizer_d.step()
         _require_gradients(self._of_d, False)
-        self._generator_phase(fake, stop, watch)
+        self._generator_phase(batch, stop, watch)
         if self.path_length.is_due(step):
             self._penalise_paths(watch)
         state.ema.update(self.config.batch, step * self.config.batch)
@@ -170,11 +197,11 @@ class Trainer:
         self._overflows = self._overflows + 1 if overflow else 0
         return watch.values, stopping
 
-    def _discriminator_phase(self, real: Tensor, fake: Tensor, watch: Watch) -> None:
+    def _discriminator_phase(self, batch: Batch, watch: Watch) -> None:
         state = self.state
         with self._half():
-            fake_logits = state.discriminator(fake).float()
-            real_logits = state.discriminator(real).float()
+            fake_logits = self._judge(batch.fake.detach(), *given_labels(batch.fake_labels)).float()
+            real_logits = self._judge(batch.real, *given_labels(batch.real_labels)).float()
         loss = self.loss.of_discriminator(real_logits, fake_logits)
         _forget_gradients(self._of_d)
         torch.autograd.backward(state.scaler.scale(loss))
@@ -187,23 +214,24 @@ class Trainer:
         state.scaler.unscale_(state.optimizer_d)
         watch.add({"grad_norm_d": _gradient_norm(self._of_d)})
         if not self.r1.is_lazy and self.r1.is_due(state.step):
-            self._penalise(real, watch)
+            self._penalise(batch, watch)
         self._settle(watch)
         state.scaler.step(state.optimizer_d)
 
-    def _penalise(self, real: Tensor, watch: Watch) -> None:
-        """Add the gradient of R1, times its interval, in float32 and without a loss scaler."""
-        with in_full_precision(self.state.discriminator):
-            penalty = self.r1(self.state.discriminator, real)
+    def _penalise(self, batch: Batch, watch: Watch) -> None:
+        """Add the gradient of R1, times its interval, in float32, uncompiled and without a loss scaler."""
+        discriminator = self.state.discriminator
+        with in_full_precision(discriminator):
+            penalty = self.r1(lambda x: discriminator(x, *given_labels(batch.real_labels)), batch.real)
         torch.autograd.backward(penalty * self.r1.interval)
         # gradients that were averaged before are the same everywhere: averaging the sum leaves them alone
         watch.add(average(self.accelerator, self._of_d, {"r1": penalty.detach()}))
         watch.add({"grad_norm_r1": _gradient_norm(self._of_d)})
 
-    def _generator_phase(self, fake: Tensor, stop: bool, watch: Watch) -> None:
+    def _generator_phase(self, batch: Batch, stop: bool, watch: Watch) -> None:
         state = self.state
         with self._half():
-            logits = state.discriminator(fake).float()
+            logits = self._judge(batch.fake, *given_labels(batch.fake_labels)).float()
         loss = self.loss.of_generator(logits).mean()
         _forget_gradients(self._of_g)
         torch.autograd.backward(state.scaler.scale(loss))
@@ -213,12 +241,12 @@ class Trainer:
         watch.add(average(self.accelerator, self._of_g, measures))
         state.scaler.unscale_(state.optimizer_g)
         watch.add({"grad_norm_g": _gradient_norm(self._of_g)})
-        watch.settle(state.step, self.last_snapshot)
+        watch.settle()
         state.scaler.step(state.optimizer_g)
         state.scaler.update()
 
     def _penalise_paths(self, watch: Watch) -> None:
-        """Let the generator step along the gradient of the path length, in float32, without a loss scaler."""
+        """Let the generator step along the path length's gradient, in float32, uncompiled and unscaled."""
         state, penalty = self.state, self.path_length
         generator = state.generator
         assert isinstance(generator, StyleGAN2Generator)
@@ -239,12 +267,18 @@ class Trainer:
         measures = {"pl": value.detach(), "pl_length": mean}
         watch.add(average(self.accelerator, self._of_g, measures))
         watch.add({"grad_norm_pl": _gradient_norm(self._of_g)})
-        watch.settle(state.step, self.last_snapshot)
+        watch.settle()
         state.optimizer_g.step()
 
     def _settle(self, watch: Watch) -> None:
         if self._reads_are_free:
-            watch.settle(self.state.step, self.last_snapshot)
+            watch.settle()
+
+    @contextlib.contextmanager
+    def _as_in_the_step(self) -> Iterator[None]:
+        generator = self.state.generator
+        with self._noise_source(generator, self.state.step, self._first_sample), self._half():
+            yield
 
     def _reseeded(self, generator: Generator, step: int, first_sample: int) -> AbstractContextManager[None]:  # noqa: ARG002
         purpose = () if first_sample < self.config.batch else ("path length",)

@@ -1,4 +1,4 @@
-"""What a step draws for the generator: latents, and for StyleGAN2 the rows of w that come of them.
+"""What a step draws for the generator: latents, classes, and for StyleGAN2 the rows of w that come of them.
 
 Everything is drawn on the CPU for the batch of all processes, from the seed and the step, and each process
 takes its share; so several processes see what one would.
@@ -23,27 +23,53 @@ class Styles:
     Args:
         config: Complete options.
         accelerator: Device and processes.
+        labels: Classes of all real images, from which those of generated ones are drawn; None for no classes.
     """
 
-    def __init__(self, config: TrainConfig, accelerator: Accelerator) -> None:
+    def __init__(self, config: TrainConfig, accelerator: Accelerator, labels: Tensor | None = None) -> None:
         self._config = config
         self._accelerator = accelerator
+        self._classes = labels
         self._stream = torch.Generator()
         self._alone: bool = accelerator.num_processes == 1
 
-    def images(self, generator: Generator, step: int) -> Tensor:
-        """Make this process's share of the images of a step, with a graph."""
-        images: Tensor
+    def inputs(self, generator: Generator, step: int) -> Tensor:
+        """Draw what the images of a step are made of: rows of w for a synthesis, latents for others.
+
+        Returns:
+            This process's share; rows have a graph to the mapping, and the average w follows them.
+        """
         if isinstance(generator, StyleGAN2Generator):
-            images = generator.synthesis(self.rows(generator, step, self._config.batch, follow=True))
-        else:
-            images = generator(self._latents(step, self._config.batch, "latents"))
-        return images
+            return self.rows(generator, step, self._config.batch, follow=True)
+        return self.latents(step)
+
+    def latents(self, step: int) -> Tensor:
+        """Draw the latents of a step, (share, z_dim)."""
+        return self._latents(step, self._config.batch, "latents")
+
+    def labels(self, step: int, batch: int | None = None, purpose: str = "") -> Tensor | None:
+        """Draw the classes of generated images, as often as they are among the real ones.
+
+        Args:
+            step: The step.
+            batch: Samples of all processes; None for the whole batch.
+            purpose: Tells this draw of the step from others, as of :meth:`rows`.
+
+        Returns:
+            This process's share, int64 (share,), or None where the run has no classes.
+        """
+        if self._classes is None:
+            return None
+        self._seed(f"{purpose}labels", step)
+        chosen = torch.randint(len(self._classes), (batch or self._config.batch,), generator=self._stream)
+        return self._share(self._classes[chosen])
 
     def rows(
         self, generator: StyleGAN2Generator, step: int, batch: int, purpose: str = "", *, follow: bool = False
     ) -> Tensor:
         """Map latents to rows of w, some of them of two latents.
+
+        D9: every sample has a crossover of its own.
 
         Args:
             generator: The generator.
@@ -55,14 +81,15 @@ class Styles:
         Returns:
             This process's share, (share, num_ws, w_dim), with a graph to the mapping.
         """
-        w: Tensor = generator.mapping(self._latents(step, batch, f"{purpose}latents"))
+        labels = self.labels(step, batch, purpose)
+        w: Tensor = generator.mapping(self._latents(step, batch, f"{purpose}latents"), labels)
         if follow:
             mean = w.detach().mean(dim=0, keepdim=True)
             generator.mapping.follow(mean if self._alone else self._accelerator.reduce(mean, "mean"))
         ws = w.unsqueeze(1).repeat(1, generator.synthesis.num_ws, 1)
         if self._config.style_mixing == 0:
             return ws
-        other: Tensor = generator.mapping(self._latents(step, batch, f"{purpose}mixed latents"))
+        other: Tensor = generator.mapping(self._latents(step, batch, f"{purpose}mixed latents"), labels)
         crossover = self._crossovers(step, batch, purpose, generator.synthesis.num_ws)
         row = torch.arange(generator.synthesis.num_ws, device=ws.device)
         return torch.where((row < crossover.unsqueeze(1)).unsqueeze(2), ws, other.unsqueeze(1))

@@ -26,7 +26,7 @@ ARCHITECTURE_OPTIONS = {
     "dcgan": ("width", "norm", "d_norm", "noise_place", "ema_norm_statistics"),
     "stylegan2": (
         *("w_dim", "mapping_layers", "channel_base", "channel_max", "stddev_group", "pl_weight"),
-        *("style_mixing", "half_resolutions", "image_width", "noise_layers"),
+        *("style_mixing", "half_resolutions", "image_width", "noise_layers", "conditional"),
     ),
 }
 """Options that only one architecture has."""
@@ -50,7 +50,7 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     *("noise_strength", "r1_gamma", "pl_weight", "style_mixing", "ema_kimg", "seed", "workers"),
-    "keep_snapshots",
+    *("keep_snapshots", "classes"),
 )
 _SHARES = ("pl_decay", "style_mixing")
 
@@ -65,6 +65,7 @@ def check_options(config: "TrainConfig", processes: int = 1) -> None:
     _check_numbers(config)
     _check_preset(config)
     _check_architecture(config)
+    _check_classes(config)
     _check_noise(config)
     _check_unused(config)
     _check_names_of_other_rooms(config)
@@ -159,6 +160,11 @@ def _check_unused(config: "TrainConfig") -> None:
     for name, told in unused.items():
         if getattr(config, name) != defaults(config)[name]:
             raise InputError(f"{name} has no meaning with {told}, or leave {name} out")
+
+
+def _check_classes(config: "TrainConfig") -> None:
+    if config.classes and not config.conditional:
+        raise InputError("classes has no meaning without conditional; leave it out, or set conditional")
 
 
 def _check_noise(config: "TrainConfig") -> None:
