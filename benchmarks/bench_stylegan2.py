@@ -10,13 +10,20 @@ operations that the formulas of a cycle need, whatever is executed:
     path length, half a   G forward, backward to w, twice that for its derivative, and twice a forward, for
     batch:                modulation is a product
 
+With --peer the pip package stylegan2_pytorch (MIT; install it beside) takes its own training steps at its
+nearest capacity, 16, in turn with ours; it asks for a GPU, so its calls of .cuda() do nothing. The
+gradient penalty comes every four steps, the path length not before step 5000: four of its steps are a cycle.
+
 Run: python benchmarks/bench_stylegan2.py [--size 64 8] [--size 128 4] [--cycles 1] [--peer]
 """
 
 import argparse
 import gc
 import statistics
+import sys
+import tempfile
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +31,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from measuring import record
+from PIL import Image
 from torch.nn import functional as F  # noqa: N812
 
 from riemann_noise_pytorch.cli.allocator import keep_big_buffers
@@ -33,6 +41,7 @@ from riemann_noise_pytorch.training.state import TrainState
 from riemann_noise_pytorch.training.step import Trainer
 
 CYCLE = 16
+PEER, PEER_CYCLE = "stylegan2_pytorch", 4
 ARMS: dict[str, dict[str, Any]] = {
     "Euclidean, float32": {"preset": "stylegan2-eni"},
     "Riemannian, float32": {"preset": "stylegan2-rni"},
@@ -115,6 +124,40 @@ def steps(arm: str, resolution: int, batch: int, device: str) -> Iterator[float]
         yield now(device) - start
 
 
+def peer_steps(resolution: int, batch: int) -> Iterator[float]:
+    """Take training steps of the pip package stylegan2_pytorch on a CPU, and give the seconds of each."""
+    sys.modules.setdefault("aim", types.ModuleType("aim"))  # its tracker, which is not used here
+    there = torch.cuda.is_available
+    torch.cuda.is_available = lambda: True
+    torch.Tensor.cuda = torch.nn.Module.cuda = lambda self, *_, **__: self
+    from stylegan2_pytorch.stylegan2_pytorch import Trainer as PeerTrainer
+
+    torch.cuda.is_available = there
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Path(folder) / "pictures"
+        pictures.mkdir()
+        noise = torch.randint(256, (4 * batch, resolution, resolution, 3), dtype=torch.uint8)
+        for i, picture in enumerate(noise):
+            Image.fromarray(picture.numpy()).save(pictures / f"{i}.png")
+        never = {"save_every": 10**9, "evaluate_every": 10**9}
+        trainer = PeerTrainer(
+            "peer",
+            base_dir=folder,
+            image_size=resolution,
+            network_capacity=16,
+            batch_size=batch,
+            gradient_accumulate_every=1,
+            num_workers=0,
+            **never,
+        )
+        trainer.set_data_src(str(pictures))
+        trainer.steps = 1  # neither a snapshot nor a sample sheet of its first step
+        while True:
+            start = time.perf_counter()
+            trainer.train()
+            yield time.perf_counter() - start
+
+
 def measure(size: tuple[int, int], options: argparse.Namespace, setting: str) -> dict[str, Any]:
     """Time cycles of all arms at one size."""
     resolution, batch = size
@@ -125,9 +168,13 @@ def measure(size: tuple[int, int], options: argparse.Namespace, setting: str) ->
     }
     reached: dict[str, list[float]] = {name: [] for name in peaks}
     arms = {arm: steps(arm, resolution, batch, device) for arm in options.arms}
+    if options.peer:
+        arms[PEER] = peer_steps(resolution, batch)
     times_s: dict[str, list[float]] = {arm: [] for arm in arms}
     for number in range(1 + CYCLE * options.cycles):
         for arm, stream in arms.items():
+            if arm == PEER and len(times_s[arm]) == PEER_CYCLE:
+                continue
             spent = next(stream)
             if number:
                 times_s[arm].append(spent)
@@ -141,10 +188,10 @@ def measure(size: tuple[int, int], options: argparse.Namespace, setting: str) ->
     )
     rows = {}
     for arm, spent in times_s.items():
-        cycle_s = sum(spent) / options.cycles
+        cycle_s = CYCLE * sum(spent) / len(spent)
         per_kimg = cycle_s / (CYCLE * batch) * 1000
         share = needed / cycle_s / best["float32"]
-        to_first = sum(spent) / sum(times_s[options.arms[0]])
+        to_first = cycle_s / (sum(times_s[options.arms[0]]) / options.cycles)
         print(
             f"  {arm:<22} {per_kimg:8.1f} s per 1000 images, {100 * share:5.1f} % of the float32 peak, "
             f"{to_first:.3f} of {options.arms[0]}"
@@ -175,6 +222,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, action="append", metavar=("PIXELS", "BATCH"))
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--cycles", type=int, default=1)
+    parser.add_argument("--peer", action="store_true", help="also time the pip package stylegan2_pytorch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only-tuned", action="store_true", help="leave out the allocator as it is")
     parser.add_argument("--record", type=Path, help="append the results to this file")

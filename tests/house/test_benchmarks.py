@@ -5,7 +5,11 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
+from riemann_noise_pytorch.models.stylegan2_discriminator import StyleGAN2Discriminator
 from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -105,3 +109,21 @@ def test_the_cost_in_training_is_measured(run, tmp_path):
     results = json.loads(record.read_text())["results"]
     assert [result["generator"] for result in results] == ["DCGAN", "residual, injected"]
     assert len(printed) == 2
+
+
+@pytest.mark.parametrize("resolution", [64, 128])
+def test_the_operations_of_a_cycle_are_counted_as_torch_counts_them(monkeypatch, resolution):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = runpy.run_path(str(BENCHMARKS / "bench_stylegan2.py"))
+    shape = (3, resolution, resolution)
+    with torch.device("meta"):
+        generator = StyleGAN2Generator(shape, noise="euclidean", mapping_layers=1)
+        discriminator = StyleGAN2Discriminator(shape)
+        ws, images = torch.empty(1, generator.synthesis.num_ws, 512), torch.empty(1, *shape)
+    counted = []
+    for network, x in ((generator.synthesis, ws), (discriminator, images)):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(x)
+        counted.append(counter.get_total_flops())
+    for ours, theirs in zip(module["network_operations"](resolution), counted, strict=True):
+        assert ours == pytest.approx(theirs, rel=0.03)
