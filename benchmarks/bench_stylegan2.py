@@ -10,9 +10,10 @@ operations that the formulas of a cycle need, whatever is executed:
     path length, half a   G forward, backward to w, twice that for its derivative, and twice a forward, for
     batch:                modulation is a product
 
-With --peer the pip package stylegan2_pytorch (MIT; install it beside) takes its own training steps at its
-nearest capacity, 16, in turn with ours; it asks for a GPU, so its calls of .cuda() do nothing. The
-gradient penalty comes every four steps, the path length not before step 5000: four of its steps are a cycle.
+With --peer the pip package stylegan2_pytorch (MIT; install it) takes its own training steps in turn with
+ours, at the capacity that gives it as many channels at the last resolution; it wants a GPU, so its calls of
+.cuda() do nothing. Its gradient penalty comes every four steps, its path length not before step 5000: four
+steps are its cycle.
 
 Run: python benchmarks/bench_stylegan2.py [--size 64 8] [--size 128 4] [--cycles 1] [--peer]
 """
@@ -144,7 +145,7 @@ def peer_steps(resolution: int, batch: int) -> Iterator[float]:
             "peer",
             base_dir=folder,
             image_size=resolution,
-            network_capacity=16,
+            network_capacity=block_channels((resolution, resolution), 16384, 512) // 2,
             batch_size=batch,
             gradient_accumulate_every=1,
             num_workers=0,
