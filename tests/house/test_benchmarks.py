@@ -77,6 +77,16 @@ def test_the_figures_of_the_readme_are_those_of_the_records():
     assert f"and {min(added)} to {max(added)} % of a training step at 64x64" in readme
 
 
+def test_the_published_speed_of_stylegan2_is_that_of_the_record():
+    published = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
+    line = (BENCHMARKS / "results" / "stylegan2-cpu.jsonl").read_text().splitlines()[-1]
+    (result,) = json.loads(line)["results"]
+    assert f"{result['peak_gflops']['float32']} GFLOP/s" in published
+    for arm, row in result["arms"].items():
+        share = f"{100 * row['share_of_float32_peak']:.1f} %"
+        assert f"| {arm} | {row['s_per_kimg']} | {share} | {row['to_first']:.3f} |" in published
+
+
 def test_records_of_benchmarks_tell_their_origin():
     for path in (BENCHMARKS / "results").glob("*.jsonl"):
         for line in path.read_text().splitlines():
