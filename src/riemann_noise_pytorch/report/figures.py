@@ -50,7 +50,8 @@ def metric_panel(comparison: Comparison, metric: str, theme: Theme) -> Figure:
                     one.mean, place - 0.34, place + 0.34, color=arm_colour(arm), linewidth=5, alpha=0.35
                 )
     _draw_floor(axes, reference, theme)
-    axes.set_xticks(range(len(comparison.arms)), [_printable(arm_label(arm)) for arm in comparison.arms])
+    names = [_printable(arm_label(arm)).replace(", ", ",\n") for arm in comparison.arms]
+    axes.set_xticks(range(len(comparison.arms)), names)
     axes.set_xlim(-0.6, len(comparison.arms) - 0.4)
     axes.tick_params(axis="x", length=0, labelcolor=theme.ink)
     axes.grid(axis="y")
