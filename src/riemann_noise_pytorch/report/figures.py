@@ -36,8 +36,9 @@ def metric_panel(comparison: Comparison, metric: str, theme: Theme) -> Figure:
     Returns:
         A figure of one axes; its scale is logarithmic where the values span more than a factor of eight.
     """
+    names = [_printable(arm_label(arm)).replace(", ", ",\n") for arm in comparison.arms]
     figure = _figure(_HEIGHT)
-    axes = figure.add_axes(_box(_HEIGHT, top=40, bottom=28))
+    axes = figure.add_axes(_box(_HEIGHT, top=40, bottom=44 if any("\n" in name for name in names) else 28))
     rows = [row for row in comparison.measurements if row.metric == metric and math.isfinite(row.value)]
     reference = comparison.reference(metric)
     _scale(axes, [*(value for row in rows for value in (row.value, row.low, row.high)), reference.floor])
@@ -50,7 +51,6 @@ def metric_panel(comparison: Comparison, metric: str, theme: Theme) -> Figure:
                     one.mean, place - 0.34, place + 0.34, color=arm_colour(arm), linewidth=5, alpha=0.35
                 )
     _draw_floor(axes, reference, theme)
-    names = [_printable(arm_label(arm)).replace(", ", ",\n") for arm in comparison.arms]
     axes.set_xticks(range(len(comparison.arms)), names)
     axes.set_xlim(-0.6, len(comparison.arms) - 0.4)
     axes.tick_params(axis="x", length=0, labelcolor=theme.ink)
