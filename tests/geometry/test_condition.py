@@ -12,6 +12,9 @@ from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.geometry.condition import condition_number, condition_numbers
 from riemann_noise_pytorch.noise.control import off
 from riemann_noise_pytorch.noise.layers import EuclideanNoise
+from riemann_noise_pytorch.noise.pairs import counted_normal
+from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.statistics.sampling import Processes
 
 
 class Linear(nn.Module):
@@ -137,8 +140,8 @@ def test_names_state_the_protocol():
 
 
 def test_ttmc_is_the_mean_of_the_largest_1000_of_50000():
-    full = condition_numbers(Linear(torch.diag(torch.tensor([1.0, 2.0]))), 2, batch=25_000, space="w")
-    assert full.ttmc_name == "TTMC (w, 50,000 pairs, std 0.0001)"
+    full = condition_numbers(Linear(torch.diag(torch.tensor([1.0, 2.0]))), 2, batch=25_000)
+    assert full.ttmc_name == "TTMC (z, 50,000 pairs, std 0.0001)"
     assert full.ttmc.value == pytest.approx(full.values.topk(1000).values.mean().item(), rel=1e-12)
 
 
@@ -213,6 +216,92 @@ def test_given_points_may_have_rows_for_layers():
     assert (difference.values > 0).all()
 
 
+class Mapped(nn.Module):
+    """Three layers see a w of 4 values, which a linear mapping makes of z of 2; all is exact in float64."""
+
+    z_dim, classes = 2, 0
+
+    def __init__(self):
+        super().__init__()
+        rng = torch.Generator().manual_seed(0)
+        self.to_w = nn.Parameter(torch.randn(2, 4, generator=rng, dtype=torch.float64))
+        self.synthesis = Layers()
+
+    def mapping(self, z):
+        return z @ self.to_w
+
+    def forward(self, z):
+        return self.synthesis(self.mapping(z)[:, None].repeat(1, 3, 1))
+
+
+class Layers(nn.Module):
+    num_ws = 3
+
+    def __init__(self):
+        super().__init__()
+        rng = torch.Generator().manual_seed(1)
+        self.weights = nn.Parameter(torch.randn(3, 4, 16, generator=rng, dtype=torch.float64))
+
+    def forward(self, ws):
+        return torch.einsum("nlw,lwp->np", ws, self.weights).view(-1, 1, 4, 4)
+
+
+def test_spaces_are_those_of_given_points():
+    """The step of w is the same in all layers, that of w+ is not."""
+    generator, z = Mapped(), condition_numbers(Mapped(), num_pairs=100)
+    w = condition_numbers(generator, num_pairs=100, space="w")
+    rows = condition_numbers(generator, num_pairs=100, space="w+")
+    seed = derive(0, "condition", "points")
+    points = generator.mapping(counted_normal(seed, 0, (100, 2))).detach()
+    summed = generator.synthesis.weights.detach().sum(dim=0)
+    by_hand = condition_numbers(Linear(summed.T), points, space="w")
+    by_layers = condition_numbers(generator.synthesis, points[:, None].repeat(1, 3, 1), space="w+")
+    assert torch.allclose(w.values, by_hand.values, rtol=1e-9)
+    assert torch.allclose(rows.values, by_layers.values, rtol=1e-9)
+    for space, result in (("z", z), ("w", w), ("w+", rows)):
+        assert result.mc_name == f"MC ({space}, 100 pairs, std 0.0001, float64)"
+    assert not torch.allclose(w.values, rows.values, rtol=0.1)
+
+
+def test_a_condition_in_w_never_has_all_points_in_memory():
+    generator, largest = Mapped(), 0
+
+    def watch(module, args):
+        nonlocal largest
+        largest = max(largest, len(args[0]))
+
+    generator.synthesis.register_forward_pre_hook(watch)
+    condition_numbers(generator, num_pairs=1000, batch=10, space="w")
+    assert largest == 10
+
+
+def test_classes_are_shared_by_both_members_and_named():
+    def generator(z, labels):
+        return z * (1 + labels.view(-1, 1))
+
+    half = condition_numbers(
+        generator, 8, num_pairs=100, labels=lambda first, n: torch.arange(first, first + n) % 2
+    )
+    assert half.mc.value == pytest.approx(1, rel=1e-2)
+    assert half.mc_name == "MC (z, 100 pairs, std 0.0001, given labels)"
+
+
+@pytest.mark.parametrize(
+    ("generator", "settings", "cause"),
+    [
+        (Mapped(), {"space": "w++"}, "unknown space 'w\\+\\+'"),
+        (Mapped(), {"space": "w", "std": 1.0}, "std must lie between"),
+        (SmallGenerator(), {"space": "w"}, "no mapping and synthesis"),
+        (lambda z: z, {"points": 4, "dtype": torch.float64}, "function cannot be copied"),
+        (lambda z: (z * 100).byte(), {"points": 4}, "returns torch.uint8"),
+        (lambda z: z.bfloat16().float(), {"points": 4}, "computes in torch.bfloat16 inside"),
+    ],
+)
+def test_spaces_and_precisions_that_do_not_fit_are_refused(generator, settings, cause):
+    with pytest.raises(InputError, match=cause):
+        condition_numbers(generator, num_pairs=100, **settings)
+
+
 def test_processes_and_progress():
     generator, sent, seen = SmallGenerator(), [], []
     whole = condition_numbers(generator, num_pairs=101, batch=20)
@@ -223,7 +312,7 @@ def test_processes_and_progress():
             return torch.cat([sent[0], sent[-1]])
 
         result = condition_numbers(
-            generator, num_pairs=101, batch=20, rank=rank, world_size=2, gather=gather,
+            generator, num_pairs=101, batch=20, processes=Processes(rank, 2, gather),
             progress=lambda *counts: seen.append(counts),
         )  # fmt: skip
     assert torch.allclose(result.values, whole.values, rtol=1e-9)
@@ -242,6 +331,13 @@ def test_images_that_are_not_finite_name_the_pair(bad):
         condition_numbers(generator, points)
 
 
+def test_a_mapping_that_is_not_finite_names_the_pair():
+    generator = Mapped()
+    generator.to_w.data[0, 0] = torch.nan
+    with pytest.raises(NonFiniteError, match="pair 0 of 100"):
+        condition_numbers(generator, num_pairs=100, space="w")
+
+
 def test_an_image_that_is_zero_names_the_pair():
     with pytest.raises(NonFiniteError, match="zero everywhere"):
         condition_numbers(lambda z: (z - z).relu(), 4, num_pairs=100)
@@ -250,7 +346,7 @@ def test_an_image_that_is_zero_names_the_pair():
 @pytest.mark.parametrize(
     ("arguments", "cause"),
     [
-        ({"points": 7}, "z_dim is 7, but the generator's latents have 16"),
+        ({"points": 7}, "points is 7, but the generator's latents have 16"),
         ({"points": 0}, "positive integer"),
         ({"num_pairs": 99}, "99 pairs are too few"),
         ({"num_pairs": -5}, "too few"),

@@ -2,13 +2,16 @@
 
 import hashlib
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.metrics import distances
 from riemann_noise_pytorch.metrics.distances import VGG_CHANNELS, LPIPSDistance, PyramidDistance
+from riemann_noise_pytorch.metrics.weights import LPIPS_HEADS, VGG16
 from tests.reference import lpips as literal_lpips
 from tests.reference import sliced_wasserstein as literal
 
@@ -121,9 +124,19 @@ def test_lpips_of_equal_images_is_0_with_a_finite_gradient(lpips):
     assert x.grad.isfinite().all()
 
 
-def test_the_names_say_which_distance_is_used(lpips):
+def test_the_names_say_which_distance_is_used(lpips, weights, monkeypatch):
+    folder, _, _ = weights
+    files = folder / "vgg16.safetensors", folder / "vgg.pth"
+    first, second = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
     assert PyramidDistance().name == "pyramid distance"
-    assert lpips.name == "LPIPS-VGG16"
+    assert lpips.name == f"LPIPS-VGG16 with weights {first[:8]} and {second[:8]}"
+    assert not lpips.official
+    monkeypatch.setattr(distances, "VGG16", replace(VGG16, sha256=first))
+    assert LPIPSDistance(*files).name == lpips.name
+    monkeypatch.setattr(distances, "LPIPS_HEADS", replace(LPIPS_HEADS, sha256=second))
+    published = LPIPSDistance(*files)
+    assert published.name == "LPIPS-VGG16"
+    assert published.official
 
 
 @pytest.mark.parametrize(("channels", "size"), [(3, 15), (2, 16), (4, 32)])

@@ -12,6 +12,7 @@ from riemann_noise_pytorch.metrics.distances import Distance, PyramidDistance
 from riemann_noise_pytorch.metrics.perceptual_path import lerp, perceptual_path_length, slerp
 from riemann_noise_pytorch.noise.control import off
 from riemann_noise_pytorch.noise.layers import EuclideanNoise
+from riemann_noise_pytorch.statistics.sampling import Processes
 
 PYRAMID = PyramidDistance()
 
@@ -208,7 +209,7 @@ def test_processes_share_the_work_and_agree():
             return torch.cat([sent[0], sent[-1]])
 
         result = measure(
-            generator, num_pairs=101, rank=rank, world_size=2, gather=gather,
+            generator, num_pairs=101, processes=Processes(rank, 2, gather),
             progress=lambda *counts: seen.append(counts),
         )  # fmt: skip
     assert result.value == pytest.approx(whole.value, rel=1e-9)
@@ -292,12 +293,14 @@ def test_large_images_are_averaged_down_before_the_distance():
     ("settings", "key", "protocol"),
     [
         ({}, "ppl_zfull", "200 pairs, slerp, eps 1e-4, whole image"),
+        ({"sampling": "end"}, "ppl_zend", "200 pairs, slerp, eps 1e-4, whole image"),
+        ({"interpolation": "lerp"}, "ppl_dcgan", "200 pairs, lerp, eps 1e-4, whole image"),
         (
             {"sampling": "end", "interpolation": "lerp"},
-            "ppl_zend",
+            "ppl_dcgan_end",
             "200 pairs, lerp, eps 1e-4, whole image",
         ),
-        ({"space": "w", "crop": True}, "ppl_wfull", "200 pairs, lerp, eps 1e-4, face crop"),
+        ({"space": "w", "crop": True}, "ppl_wfull_crop", "200 pairs, lerp, eps 1e-4, face crop"),
         (
             {"space": "w", "sampling": "end", "crop": True},
             "ppl_wend",
@@ -311,7 +314,48 @@ def test_large_images_are_averaged_down_before_the_distance():
 def test_names_state_the_protocol(settings, key, protocol):
     result = measure(SmallGenerator(), **settings)
     assert result.key == key
-    assert result.name == f"{key} (pyramid distance, {protocol})"
+    assert result.name == f"{key} (pyramid distance, {protocol}, float64)"
+    single = measure(SmallGenerator(torch.float32), **settings)
+    assert (single.key, single.name) == (key, f"{key} (pyramid distance, {protocol})")
+
+
+def test_names_tell_of_labels_and_given_latents():
+    generator = SmallGenerator(torch.float32)
+    latents = torch.randn(2, 200, 16, generator=torch.Generator().manual_seed(0)).unbind()
+    name = measure(generator, latents=latents, num_pairs=None).name
+    assert name == "ppl_zfull (pyramid distance, 200 pairs, slerp, eps 1e-4, whole image, given latents)"
+    labelled = measure(
+        lambda z, labels: generator(z) * (1 + labels.view(-1, 1, 1, 1)), module=generator, z_dim=16,
+        labels=lambda first, n: torch.arange(first, first + n) % 2,
+    )  # fmt: skip
+    assert labelled.name.endswith("whole image, given labels)")
+    plain = measure(generator).values
+    assert torch.allclose(labelled.values[0::2], plain[0::2], rtol=1e-3)
+    assert torch.allclose(labelled.values[1::2], 4 * plain[1::2], rtol=1e-3)
+
+
+def test_given_latents_are_the_ends_of_the_paths():
+    generator, a, b = LinearGenerator(), matrix(150, 6), matrix(150, 6, seed=1)
+    result = measure(generator, latents=(a, b), interpolation="lerp", num_pairs=120)
+    exact = PYRAMID(generator(b - a), torch.zeros(150, 1, 16, 16, dtype=torch.float64))
+    assert torch.allclose(result.values, exact[:120], rtol=1e-7)
+
+
+def test_the_distance_is_not_moved_but_copied():
+    class Weighted(Distance):
+        name = "weighted"
+
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("weight", torch.ones(1))
+
+        def forward(self, first, second):
+            assert self.weight.dtype == torch.float64
+            return (self.weight * (first - second)).square().mean(dim=(1, 2, 3))
+
+    distance = Weighted()
+    measure(SmallGenerator(), distance=distance)
+    assert distance.weight.dtype == torch.float32
 
 
 def test_the_generator_is_left_as_it_was():
@@ -361,7 +405,6 @@ def test_a_distance_that_hides_nan_does_not_hide_the_images():
         ({"interpolation": "cubic"}, "unknown interpolation"),
         ({"space": "w+"}, "unknown space"),
         ({"space": "w", "interpolation": "slerp"}, "w is not a sphere"),
-        ({"world_size": 2}, "gather"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, cause):
@@ -379,6 +422,14 @@ def test_settings_that_do_not_fit_are_refused(settings, cause):
         (lambda z: z, {"z_dim": 16}, "not images"),
         (SmallGenerator(torch.bfloat16), {}, "too coarse"),
         (lambda z: z.view(-1, 1, 4, 4).half(), {"z_dim": 16}, "float16"),
+        (lambda z: z.view(-1, 1, 4, 4).half().float(), {"z_dim": 16}, "computes in torch.float16"),
+        (lambda z: (z.view(-1, 1, 4, 4) * 50 + 128).byte(), {"z_dim": 16}, "returns torch.uint8"),
+        (lambda z: z.view(-1, 1, 4, 4), {"z_dim": 16, "dtype": torch.float64}, "function cannot be copied"),
+        (SmallGenerator(), {"dtype": torch.bfloat16}, "cannot be taken in torch.bfloat16"),
+        (SmallGenerator(), {"latents": (torch.ones(200, 16), torch.ones(99, 16))}, "no ends of paths"),
+        (SmallGenerator(), {"latents": (torch.ones(200, 16), torch.nan * torch.ones(200, 16))}, "finite"),
+        (SmallGenerator(), {"latents": (torch.ones(150, 16),) * 2}, "200 pairs need as many latents"),
+        (SmallGenerator(), {"latents": (torch.ones(200, 5),) * 2}, "z_dim is 5, but"),
     ],
 )
 def test_generators_that_do_not_fit_are_refused(generator, settings, cause):

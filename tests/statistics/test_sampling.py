@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.statistics.sampling import sample_values
+from riemann_noise_pytorch.statistics.sampling import ALONE, Processes, sample_values
 
 
 def squares(first, count):
@@ -26,13 +26,11 @@ def in_processes(compute, total, world_size, **settings):
             return torch.zeros(total, dtype=torch.float64)
 
         sample_values(
-            compute, total, batch=2, what="pair", rank=rank, world_size=world_size, gather=record, **settings
+            compute, total, batch=2, what="pair", processes=Processes(rank, world_size, record), **settings
         )
     assert len({len(share) for share in sent}) == 1
-    return sample_values(
-        compute, total, batch=2, what="pair", rank=0, world_size=world_size,
-        gather=lambda _: torch.cat(sent), **settings,
-    )  # fmt: skip
+    first = Processes(0, world_size, lambda _: torch.cat(sent))
+    return sample_values(compute, total, batch=2, what="pair", processes=first, **settings)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
@@ -71,9 +69,29 @@ def test_all_processes_learn_of_a_value_that_is_not_finite():
 
 
 def test_processes_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match="gather"):
-        sample_values(squares, 10, batch=2, what="pair", rank=0, world_size=2)
-    with pytest.raises(InputError, match="process 2 of 2"):
-        sample_values(squares, 10, batch=2, what="pair", rank=2, world_size=2, gather=lambda x: x)
+    with pytest.raises(InputError, match=r"process 0 of 2 .* gather"):
+        Processes(0, 2)
+    for rank in (2, -1):
+        with pytest.raises(InputError, match=f"process {rank} of 2"):
+            Processes(rank, 2, torch.clone)
+    with pytest.raises(InputError, match="process 0 of 0"):
+        Processes(0, 0)
+
+
+def test_a_batch_of_nothing_is_refused():
     with pytest.raises(InputError, match="batch"):
         sample_values(squares, 10, batch=0, what="pair")
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("total", [0, 1, 3, 10])
+def test_shares_are_contiguous_and_make_up_the_whole(world_size, total):
+    processes = [Processes(rank, world_size, torch.clone) for rank in range(world_size)]
+    shares = [process.share(total) for process in processes]
+    assert [i for share in shares for i in share] == list(range(total))
+    assert all(len(share) <= processes[0].largest_share(total) for share in shares)
+
+
+def test_one_process_has_nothing_to_gather():
+    values = torch.ones(3)
+    assert ALONE.gathered(values) is values

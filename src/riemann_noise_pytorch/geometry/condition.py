@@ -4,25 +4,45 @@ Two figures describe the distribution over pairs: the mean condition (MC) and th
 50,000 pairs the paper's TTMC, the mean of the largest 1000). For a linear map with condition number k, every
 pair lies between 1 / k and k; for an orthogonal one it is 1.
 
+Steps are taken in z, through the mapping if there is one; in w, the same step in all layers; or in w+, a step
+of its own in each layer from the same w, the habit of the paper's code. Numbers of different spaces cannot be
+compared.
+
 Both members of a pair see the same noise; see :mod:`~riemann_noise_pytorch.noise.pairs`. Latents and steps
-come from the index of their pair, so neither the batch size nor the number of processes changes them.
+come from the index of their pair, so neither the batch size nor the number of processes changes them. The
+network's own roundings count 1e4 times: those of float32, which differ from batch size to batch size, change
+results by up to 1e-3, those of float64 (``dtype``) by less than 1e-9.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.noise.pairs import Network, Pairs, counted_normal, shared_noise
+from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.models.latent_space import (
+    SPACES,
+    Labels,
+    LatentSpace,
+    Space,
+    labels_for,
+    latent_size,
+    latent_space,
+)
+from riemann_noise_pytorch.noise.pairs import counted_normal
+from riemann_noise_pytorch.noise.precision import Network
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.statistics.intervals import Interval, bootstrap_mean, bootstrap_top_mean
-from riemann_noise_pytorch.statistics.sampling import Gather, Progress, sample_values
+from riemann_noise_pytorch.statistics.sampling import ALONE, Processes, Progress, sample_values
 
 PAPER_PAIRS = 50_000
 PAPER_TOP = 1000
 SMALLEST_PAIRS = 100
+SCALE_POINTS = 16
+"""How many points tell the size that a step is compared with."""
 LARGEST_STEP = 0.1
 """Share of a point's size beyond which a step is no longer local."""
 
@@ -74,7 +94,9 @@ def condition_numbers(
     generator: Network,
     points: Tensor | int | None = None,
     *,
+    labels: Labels | None = None,
     module: nn.Module | None = None,
+    dtype: torch.dtype | None = None,
     std: float = 1e-4,
     num_pairs: int | None = None,
     batch: int = 64,
@@ -82,32 +104,35 @@ def condition_numbers(
     noise_seed: int | None = None,
     space: str = "z",
     level: float = 0.95,
-    rank: int = 0,
-    world_size: int = 1,
-    gather: Gather | None = None,
+    processes: Processes = ALONE,
     progress: Progress | None = None,
 ) -> ConditionNumbers:
     """Measure MC and TTMC of a generator, by :func:`condition_number`.
 
     Args:
-        generator: Any callable from points (N, ...) to float outputs (N, ...), images in [-1, 1]. A module is
-            put in eval mode meanwhile; its noise layers are frozen.
-        points: What is perturbed: the size of a standard normal latent (None: the generator's own ``z_dim``);
-            or given points (M, ...) in any space, such as w broadcast to all layers with ``synthesis`` for
-            the generator, which makes the steps differ by layer.
+        generator: Any callable from points (N, ...), and labels if there are any, to float outputs (N, ...),
+            images in [-1, 1]. A module is put in eval mode meanwhile; its noise layers are frozen. For w and
+            w+ it has ``mapping`` and ``synthesis``.
+        points: What is perturbed: the size of a standard normal latent (None: the generator's own ``z_dim``),
+            mapped to w if ``space`` says so; or given points (M, ...) in any space, such as w+ with
+            ``synthesis`` for the generator.
+        labels: Classes by index, given to the generator (to its mapping in w and w+) beside the points: from
+            first index and count n to (n,) of int64, the same for both members. None: uniform, if the
+            generator has ``classes``.
         module: What the generator is made of, for a callable that is no module itself: its noise layers are
             frozen, and points have its device and dtype.
+        dtype: ``torch.float64`` measures a copy of the generator, a module, in that precision; None measures
+            it as it is.
         std: Standard deviation of each component of a step; the paper's N(0, 1e-4). From ten roundings of the
             points' size to a tenth of it.
         num_pairs: Number of pairs, at least 100; all given points, or 50,000 latents, by default.
         batch: Pairs computed at once. It changes memory and speed, not the points, the steps or the noise.
         seed: Seed of latents, steps and intervals.
         noise_seed: Seed of the generator's noise; ``seed`` by default.
-        space: What the points are, for the names: ``z``, ``w``, ``w, face crop``.
+        space: ``z``, ``w`` (one w for all layers) or ``w+`` (a row for each layer). Of given points, what
+            they are, in any words, for the names.
         level: Coverage of the intervals.
-        rank: Number of this process.
-        world_size: Number of processes.
-        gather: Concatenates the tensors of all processes, for several.
+        processes: Which process this is, of how many.
         progress: Called as ``progress(done, share)`` after each batch.
 
     Returns:
@@ -115,7 +140,8 @@ def condition_numbers(
 
     Raises:
         InputError: Settings out of range, too few pairs or points, a generator that does not take such
-            points, is in half precision or is random in a way that cannot be frozen.
+            points, has no such space, is in half precision, is random in a way that cannot be frozen, or
+            cannot be copied into ``dtype``.
         NonFiniteError: A condition number is not finite; the message names the pair.
 
     Example:
@@ -124,14 +150,22 @@ def condition_numbers(
         (1.0, 'mean of the top 2 % (z, 100 pairs, std 0.0001)')
     """
     source, total = _source(generator, points, num_pairs, seed)
+    if not isinstance(points, Tensor) and space not in SPACES:
+        raise unknown_name("space", space, SPACES)
+    drawn_in = "z" if isinstance(points, Tensor) else cast("Space", space)
+    labels, labelling = labels_for(generator, labels, seed)
     noise_seed = seed if noise_seed is None else noise_seed
-    with shared_noise(generator, module=module, seed=noise_seed) as pairs:
-        _check(total, std, points, pairs.dtype)
+    with latent_space(
+        generator, drawn_in, module=module, labels=labels, dtype=dtype, seed=noise_seed
+    ) as place:
+        scale = points if isinstance(points, Tensor) else place.points(source(0, SCALE_POINTS), 0)
+        _check(total, std, scale, place.dtype)
         values = sample_values(
-            _measure(pairs, source, std, seed), total, batch=batch, what="pair",
-            rank=rank, world_size=world_size, gather=gather, progress=progress,
+            _measure(place, source, std, seed), total, batch=batch, what="pair",
+            processes=processes, progress=progress,
         )  # fmt: skip
-    protocol = f"{space}, {total:,} pairs, std {std:g}"
+    remarks = (labelling, "float64" if place.dtype == torch.float64 else "")
+    protocol = f"{space}, {total:,} pairs, std {std:g}" + "".join(f", {r}" for r in remarks if r)
     top = max(1, round(total * PAPER_TOP / PAPER_PAIRS))
     return ConditionNumbers(
         mc=bootstrap_mean(values, level=level, seed=seed),
@@ -148,15 +182,15 @@ def _norms(rows: Tensor) -> Tensor:
 
 
 def _measure(
-    pairs: Pairs, source: Callable[[int, int], Tensor], std: float, seed: int
+    place: LatentSpace, source: Callable[[int, int], Tensor], std: float, seed: int
 ) -> Callable[[int, int], Tensor]:
     step_seed = derive(seed, "condition", "steps")
 
     def measure(first: int, count: int) -> Tensor:
-        x = source(first, count).to(pairs.device, pairs.dtype)
+        x = place.points(source(first, count), first)
         step = std * counted_normal(step_seed, first, tuple(x.shape))
         moved = x + step.to(x)
-        return condition_number(x, moved - x, *pairs(x, moved, first))
+        return condition_number(x, moved - x, *place.images(x, moved, first))
 
     return measure
 
@@ -168,7 +202,7 @@ def _source(
     if isinstance(points, Tensor):
         given = _checked_points(points.detach(), num_pairs)
         return (lambda first, count: given[first : first + count]), len(given)
-    size = _latent_size(generator, points)
+    size = latent_size(generator, points, "points")
     point_seed = derive(seed, "condition", "points")
     total = PAPER_PAIRS if num_pairs is None else num_pairs
     return (lambda first, count: counted_normal(point_seed, first, (count, size))), total
@@ -187,24 +221,14 @@ def _checked_points(points: Tensor, num_pairs: int | None) -> Tensor:
     return points if num_pairs is None else points[: max(num_pairs, 0)]
 
 
-def _latent_size(generator: Network, given: int | None) -> int:
-    own = getattr(generator, "z_dim", None)
-    size = own if given is None else given
-    if not isinstance(size, int) or size < 1:
-        raise InputError(f"the size of a latent must be a positive integer, not {size!r}; give it as points")
-    if isinstance(own, int) and size != own:
-        raise InputError(f"z_dim is {size}, but the generator's latents have {own} values; leave it out")
-    return size
-
-
-def _check(total: int, std: float, points: Tensor | int | None, dtype: torch.dtype) -> None:
+def _check(total: int, std: float, points: Tensor, dtype: torch.dtype) -> None:
     if total < SMALLEST_PAIRS:
         raise InputError(
             f"{total} pairs are too few for the mean of the top 2 %; use at least {SMALLEST_PAIRS}"
         )
-    scale = float(points.double().square().mean().sqrt()) if isinstance(points, Tensor) else 1.0
+    scale = float(points.double().square().mean().sqrt())
     smallest, largest = 10 * torch.finfo(dtype).eps * scale, LARGEST_STEP * scale
-    if not smallest <= std <= largest:
+    if math.isfinite(scale) and not smallest <= std <= largest:
         raise InputError(
             f"std must lie between {smallest:.1g} (ten roundings of {dtype}) and {largest:.1g} for points "
             f"of this size, not {std:g}; 1e-4 is usual"

@@ -4,23 +4,27 @@ Weights are never downloaded. A distance has a name, which is printed with every
 lengths of different distances cannot be compared.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.metrics.extractors.vgg16 import empty_vgg16
 from riemann_noise_pytorch.metrics.pyramid import laplacian_pyramid
+from riemann_noise_pytorch.metrics.weights import LPIPS_HEADS, SHORT_HASH, VGG16, Weights, check_weights
 
 
 class Distance(nn.Module, ABC):
-    """A distance of images that is quadratic for small differences, so that d / eps^2 has a limit."""
+    """A distance of images that is quadratic for small differences, so that d / eps^2 has a limit.
 
-    name: ClassVar[str]
+    Attributes:
+        name: As it is printed; it never claims more than is computed.
+    """
+
+    name: str
 
     @abstractmethod
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -80,14 +84,17 @@ class LPIPSDistance(Distance):
     Args:
         backbone: File of torchvision's VGG16 (``vgg16-397923af.pth``, or a safetensors file of it).
         heads: File of the LPIPS linear layers for VGG (``vgg.pth`` of version 0.1, or a safetensors file).
-        backbone_sha256: Hash the first file must have; not checked if None.
-        heads_sha256: Hash the second file must have; not checked if None.
+        backbone_sha256: Hash the first file must have; any, if None.
+        heads_sha256: Hash the second file must have; any, if None.
+
+    Attributes:
+        name: ``LPIPS-VGG16`` if both are the published files; otherwise their hashes follow.
+        official: Whether both are the published files.
 
     Raises:
         InputError: torchvision or a file is missing, a hash or the content is not what it should be.
     """
 
-    name = "LPIPS-VGG16"
     shift: Tensor
     scale: Tensor
 
@@ -100,8 +107,13 @@ class LPIPSDistance(Distance):
         heads_sha256: str | None = None,
     ) -> None:
         super().__init__()
-        self.features = _vgg_features(_read_weights(Path(backbone), backbone_sha256), Path(backbone))
-        weights = _head_weights(_read_weights(Path(heads), heads_sha256), Path(heads))
+        lower = VGG16.read(Path(backbone), backbone_sha256)
+        upper = LPIPS_HEADS.read(Path(heads), heads_sha256)
+        self.official = lower.official and upper.official
+        hashes = f"{lower.sha256[:SHORT_HASH]} and {upper.sha256[:SHORT_HASH]}"
+        self.name = "LPIPS-VGG16" if self.official else f"LPIPS-VGG16 with weights {hashes}"
+        self.features = _vgg_features(lower)
+        weights = _head_weights(upper)
         self.heads = nn.ParameterList(nn.Parameter(w, requires_grad=False) for w in weights)
         self.register_buffer("shift", torch.tensor(LPIPS_SHIFT).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(LPIPS_SCALE).view(1, 3, 1, 1))
@@ -144,68 +156,25 @@ def _check_pair(first: Tensor, second: Tensor) -> None:
         )
 
 
-def _read_weights(path: Path, sha256: str | None) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise InputError(
-            f"no weights at {path}; download the file and give its path (nothing is downloaded for you)"
-        )
-    if sha256 is not None:
-        found = _sha256(path)
-        if found != sha256.lower():
-            raise InputError(f"{path} has the hash {found}, not {sha256.lower()}; download it again")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state: object = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a foreign file fails in many ways that mean the same
-        raise InputError(
-            f"cannot read weights from {path} ({type(error).__name__}); download it again"
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path} holds no state dict of tensors; give the file of the weights alone")
-    return state
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _vgg_features(state: dict[str, Tensor], path: Path) -> nn.Sequential:
-    try:
-        from torchvision.models import vgg16
-    except ImportError as error:
-        raise InputError(
-            "LPIPS needs torchvision; pip install 'riemann-noise-pytorch[perceptual]', "
-            "or use the pyramid distance"
-        ) from error
-    with torch.device("meta"):
-        features = vgg16(weights=None).features[: VGG_STAGES[-1][1]]
+def _vgg_features(weights: Weights) -> nn.Sequential:
+    network = empty_vgg16("LPIPS", "perceptual", ", or use the pyramid distance")
+    layers = list(network.get_submodule("features").children())
+    features = nn.Sequential(*layers[: VGG_STAGES[-1][1]])
     prefix = "features."
     wanted = {prefix + name: value.shape for name, value in features.state_dict().items()}
-    _check_weights(state, wanted, path, "torchvision's VGG16")
-    features.load_state_dict({name.removeprefix(prefix): state[name].float() for name in wanted}, assign=True)
+    check_weights(weights.state, wanted, weights.path, "torchvision's VGG16")
+    state = {name.removeprefix(prefix): weights.state[name].float() for name in wanted}
+    features.load_state_dict(state, assign=True)
     for layer in features:
         if isinstance(layer, nn.ReLU):
             layer.inplace = False
-    sequential = nn.Sequential(*features)
-    return sequential.requires_grad_(False)
+    return features.requires_grad_(False)
 
 
-def _head_weights(state: dict[str, Tensor], path: Path) -> list[Tensor]:
+def _head_weights(weights: Weights) -> list[Tensor]:
     names = [f"lin{index}.model.1.weight" for index in range(len(VGG_CHANNELS))]
     wanted = {
         name: torch.Size((1, channels, 1, 1)) for name, channels in zip(names, VGG_CHANNELS, strict=True)
     }
-    _check_weights(state, wanted, path, "LPIPS heads for VGG")
-    return [state[name].float().view(1, -1, 1, 1) for name in names]
-
-
-def _check_weights(state: dict[str, Tensor], wanted: dict[str, torch.Size], path: Path, what: str) -> None:
-    for name, shape in wanted.items():
-        if name not in state or state[name].shape != shape:
-            found = f"shape {tuple(state[name].shape)}" if name in state else "nothing"
-            raise InputError(
-                f"{path} is no file of {what}: '{name}' should have shape {tuple(shape)}, "
-                f"but there is {found}; give the right file"
-            )
+    check_weights(weights.state, wanted, weights.path, "LPIPS heads for VGG")
+    return [weights.state[name].float().view(1, -1, 1, 1) for name in names]

@@ -11,6 +11,8 @@ whatever else differs, so noise of 1 % would add 1e4 to the result, and rounding
 :mod:`~riemann_noise_pytorch.noise.pairs`.
 
 Latents come from the index of their pair, so neither the batch size nor the number of processes changes them.
+The network's own roundings count 1e4 times: those of float32, which differ from batch size to batch size,
+change results by up to 1e-3, those of float64 (``dtype``) by less than 1e-9.
 
 References:
     Karras, Laine and Aila, A style-based generator architecture for GANs, CVPR 2019, Section 4.1.
@@ -18,10 +20,11 @@ References:
     StyleGAN, CVPR 2020.
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,15 +32,25 @@ from torch.nn import functional
 
 from riemann_noise_pytorch.errors import InputError, unknown_name
 from riemann_noise_pytorch.metrics.distances import Distance
-from riemann_noise_pytorch.noise.pairs import Network, Pairs, counted_normal, shared_noise
+from riemann_noise_pytorch.models.latent_space import (
+    Labels,
+    LatentSpace,
+    labels_for,
+    latent_size,
+    latent_space,
+)
+from riemann_noise_pytorch.noise.pairs import counted_normal
+from riemann_noise_pytorch.noise.precision import Network
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.statistics.intervals import Interval, bootstrap_trimmed_mean, kept_ranks
-from riemann_noise_pytorch.statistics.sampling import Gather, Progress, sample_values
+from riemann_noise_pytorch.statistics.sampling import ALONE, Processes, Progress, sample_values
 
 Sampling: TypeAlias = Literal["full", "end"]
 Interpolation: TypeAlias = Literal["slerp", "lerp"]
-Space: TypeAlias = Literal["z", "w"]
+PathSpace: TypeAlias = Literal["z", "w"]
+Latents: TypeAlias = tuple[Tensor, Tensor]
 
+USUAL_PAIRS = 50_000
 USUAL_PERCENTILES = (1.0, 99.0)
 LARGEST = 256
 """Larger images are averaged down to 256 to 511 pixels before the distance, as in the reference."""
@@ -48,7 +61,9 @@ class PathLength:
     """A perceptual path length.
 
     Attributes:
-        key: The protocol's short name, such as ``ppl_zfull``; ``ppl2_wend`` is the uncropped ``ppl_wend``.
+        key: The protocol's short name, such as ``ppl_zfull`` and, cropped, ``ppl_zfull_crop``; in w at the
+            ends, by custom, ``ppl_wend`` is cropped and ``ppl2_wend`` is not; straight paths in z make
+            ``ppl_dcgan`` and ``ppl_dcgan_end``.
         name: The whole protocol, the distance included.
         value: Mean of the kept values.
         interval: Its bootstrap interval.
@@ -68,28 +83,33 @@ class PathLength:
 class _Protocol:
     """What makes two path lengths comparable."""
 
-    z_dim: int
     distance: Distance
     sampling: Sampling
     interpolation: Interpolation
-    space: Space
+    space: PathSpace
     epsilon: float
     seed: int
     crop: bool
     percentiles: tuple[float, float]
+    remarks: str
 
     def key(self) -> str:
-        uncropped_end = self.space == "w" and self.sampling == "end" and not self.crop
-        return "ppl2_wend" if uncropped_end else f"ppl_{self.space}{self.sampling}"
+        if self.space == "w" and self.sampling == "end":
+            return "ppl_wend" if self.crop else "ppl2_wend"
+        where = f"{self.space}{self.sampling}"
+        if self.space == "z" and self.interpolation == "lerp":
+            where = "dcgan" if self.sampling == "full" else "dcgan_end"
+        return f"ppl_{where}{'_crop' if self.crop else ''}"
 
-    def name(self, num_pairs: int) -> str:
+    def name(self, num_pairs: int, dtype: torch.dtype) -> str:
         region = "face crop" if self.crop else "whole image"
         mantissa, exponent = f"{self.epsilon:e}".split("e")
         usual = self.percentiles == USUAL_PERCENTILES
         kept = "" if usual else f", percentiles {self.percentiles[0]:g} to {self.percentiles[1]:g}"
+        precision = ", float64" if dtype == torch.float64 else ""
         return (
             f"{self.key()} ({self.distance.name}, {num_pairs:,} pairs, {self.interpolation}, "
-            f"eps {float(mantissa):g}e{int(exponent)}, {region}{kept})"
+            f"eps {float(mantissa):g}e{int(exponent)}, {region}{kept}{self.remarks}{precision})"
         )
 
 
@@ -98,49 +118,55 @@ def perceptual_path_length(
     *,
     distance: Distance,
     z_dim: int | None = None,
+    latents: Latents | None = None,
+    labels: Labels | None = None,
     module: nn.Module | None = None,
+    dtype: torch.dtype | None = None,
     sampling: Sampling = "full",
     interpolation: Interpolation | None = None,
-    space: Space = "z",
+    space: PathSpace = "z",
     epsilon: float = 1e-4,
-    num_pairs: int = 50_000,
+    num_pairs: int | None = None,
     batch: int = 64,
     seed: int = 0,
     noise_seed: int | None = None,
     crop: bool = False,
     percentiles: tuple[float, float] = USUAL_PERCENTILES,
     level: float = 0.95,
-    rank: int = 0,
-    world_size: int = 1,
-    gather: Gather | None = None,
+    processes: Processes = ALONE,
     progress: Progress | None = None,
 ) -> PathLength:
     """Measure the perceptual path length of a generator, with shared noise.
 
     Args:
-        generator: From latents (N, z_dim) to float images (N, C, H, W) in about [-1, 1]. A module is put in
-            eval mode meanwhile; its noise layers are frozen. For ``space="w"`` it has ``mapping`` and
-            ``synthesis``.
-        distance: The distance of images; moved to the generator's device and dtype.
+        generator: From latents (N, z_dim), and labels if there are any, to float images (N, C, H, W) in about
+            [-1, 1]. A module is put in eval mode meanwhile; its noise layers are frozen. For ``space="w"``
+            it has ``mapping`` and ``synthesis``.
+        distance: The distance of images; a copy of it has the generator's device and dtype.
         z_dim: Size of a latent; the generator's own ``z_dim`` by default.
+        latents: Both ends of every path, (M, z_dim) each; None for random ones, given by ``seed``.
+        labels: Classes by index, given to the generator (to its mapping in w) beside the latents: from first
+            index and count n to (n,) of int64, the same at both ends. None: uniform, if the generator has
+            ``classes``.
         module: What the generator is made of, for a callable that is no module itself: its noise layers are
             frozen, and latents have its device and dtype.
+        dtype: ``torch.float64`` measures a copy of the generator, a module, in that precision; None measures
+            it as it is.
         sampling: Where on the path a step begins: anywhere (``full``) or at its start (``end``).
         interpolation: The path; None takes ``slerp`` in z and ``lerp`` in w, the usual. In z, ``lerp`` is the
-            habit of the paper's DCGAN. In w, only ``lerp`` makes sense.
+            habit of the paper's DCGAN, and makes ``ppl_dcgan``. In w, only ``lerp`` makes sense.
         space: Where the path runs.
         epsilon: Length of the step as a share of the path, from ten roundings of the generator's dtype up
             to 0.1.
-        num_pairs: Number of steps; 50,000 in the reference, 100 at least with the usual percentiles.
+        num_pairs: Number of steps, 100 at least with the usual percentiles; None for all given latents, or
+            the reference's 50,000.
         batch: Steps computed at once. It changes memory and speed, not the latents or the noise.
         seed: Seed of latents and interval.
         noise_seed: Seed of the generator's noise; ``seed`` by default.
         crop: Keep rows 3/8 to 7/8 and columns 2/8 to 6/8 only, where faces are.
         percentiles: The lowest and highest value kept.
         level: Coverage of the interval.
-        rank: Number of this process.
-        world_size: Number of processes.
-        gather: Concatenates the tensors of all processes, for several.
+        processes: Which process this is, of how many.
         progress: Called as ``progress(done, share)`` after each batch.
 
     Returns:
@@ -148,7 +174,8 @@ def perceptual_path_length(
 
     Raises:
         InputError: Settings out of range or contradictory, a generator that does not take such latents, lacks
-            a mapping, is in half precision or is random in a way that cannot be frozen.
+            a mapping, is in half precision, is random in a way that cannot be frozen, returns images in 8
+            bits, or cannot be copied into ``dtype``.
         NonFiniteError: A pair of images is not finite; the message names the pair.
 
     Example:
@@ -159,18 +186,24 @@ def perceptual_path_length(
         'ppl_zfull (pyramid distance, 100 pairs, slerp, eps 1e-4, whole image)'
     """
     path = interpolation or ("slerp" if space == "z" else "lerp")
-    size = _latent_size(generator, z_dim)
-    protocol = _Protocol(size, distance, sampling, path, space, epsilon, seed, crop, percentiles)
-    _check(protocol, num_pairs, percentiles)
-    synthesis, module = _image_part(generator, space, module)
-    with shared_noise(synthesis, module=module, seed=seed if noise_seed is None else noise_seed) as pairs:
+    ends, total = _ends(generator, z_dim, latents, num_pairs, seed)
+    labels, labelling = labels_for(generator, labels, seed)
+    remarks = (labelling, "given latents" if latents is not None else "")
+    protocol = _Protocol(
+        distance, sampling, path, space, epsilon, seed, crop, percentiles,
+        "".join(f", {remark}" for remark in remarks if remark),
+    )  # fmt: skip
+    _check(protocol, total)
+    noise_seed = seed if noise_seed is None else noise_seed
+    with latent_space(generator, space, module=module, labels=labels, dtype=dtype, seed=noise_seed) as place:
         values = sample_values(
-            _measure(protocol, pairs, generator), num_pairs, batch=batch, what="pair",
-            rank=rank, world_size=world_size, gather=gather, progress=progress,
+            _measure(protocol, place, ends), total, batch=batch, what="pair",
+            processes=processes, progress=progress,
         )  # fmt: skip
     interval = bootstrap_trimmed_mean(values, percentiles, level=level, seed=seed)
-    low, high = kept_ranks(num_pairs, percentiles)
-    return PathLength(protocol.key(), protocol.name(num_pairs), interval.value, interval, values, high - low)
+    low, high = kept_ranks(total, percentiles)
+    name = protocol.name(total, place.dtype)
+    return PathLength(protocol.key(), name, interval.value, interval, values, high - low)
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
@@ -223,13 +256,15 @@ def lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     return a + t.view(-1, *(1,) * (a.ndim - 1)) * (b - a)
 
 
-def _measure(protocol: _Protocol, pairs: Pairs, generator: Network) -> Callable[[int, int], Tensor]:
-    distance = protocol.distance.to(device=pairs.device, dtype=pairs.dtype)
-    _check_epsilon(protocol.epsilon, pairs.dtype)
+def _measure(
+    protocol: _Protocol, place: LatentSpace, ends: Callable[[int, int], Latents]
+) -> Callable[[int, int], Tensor]:
+    distance = copy.deepcopy(protocol.distance).to(device=place.device, dtype=place.dtype)
+    _check_epsilon(protocol.epsilon, place.dtype)
 
     def measure(first: int, count: int) -> Tensor:
-        start, end = _step(protocol, pairs, generator, first, count)
-        a, b = (_prepared(images, protocol.crop) for images in pairs(start, end, first))
+        start, end = _step(protocol, place, first, *ends(first, count))
+        a, b = (_prepared(images, protocol.crop) for images in place.images(start, end, first))
         finite = a.isfinite().flatten(1).all(dim=1) & b.isfinite().flatten(1).all(dim=1)
         values = cast("Tensor", distance(a, b)).double() / protocol.epsilon**2
         return values.masked_fill(~finite, torch.nan)
@@ -237,21 +272,42 @@ def _measure(protocol: _Protocol, pairs: Pairs, generator: Network) -> Callable[
     return measure
 
 
-def _step(
-    protocol: _Protocol, pairs: Pairs, generator: Network, first: int, count: int
-) -> tuple[Tensor, Tensor]:
-    """Both ends of steps ``first`` to ``first + count`` - 1, in the space of the path."""
-    shape = (count, protocol.z_dim)
-    a, b = (counted_normal(derive(protocol.seed, "path", end), first, shape) for end in ("a", "b"))
-    t = torch.zeros(count, 1, dtype=torch.float64)
+def _step(protocol: _Protocol, place: LatentSpace, first: int, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both ends of the steps on paths from a to b, in the space of the path."""
+    t = torch.zeros(len(a), 1, dtype=torch.float64)
     if protocol.sampling == "full":
-        t = torch.special.ndtr(counted_normal(derive(protocol.seed, "path", "t"), first, (count, 1)))
+        t = torch.special.ndtr(counted_normal(derive(protocol.seed, "path", "t"), first, (len(a), 1)))
     if protocol.space == "w":
-        mapping = cast("Any", generator).mapping
-        a, b = (pairs.one(z.to(pairs.device, pairs.dtype), first, mapping) for z in (a, b))
+        a, b = (place.points(end, first).double() for end in (a, b))
     path = slerp if protocol.interpolation == "slerp" else lerp
     start, end = (path(a, b, t.to(a) + step) for step in (0.0, protocol.epsilon))
-    return start.to(pairs.device, pairs.dtype), end.to(pairs.device, pairs.dtype)
+    return start.to(place.device, place.dtype), end.to(place.device, place.dtype)
+
+
+def _ends(
+    generator: Network, z_dim: int | None, latents: Latents | None, num_pairs: int | None, seed: int
+) -> tuple[Callable[[int, int], Latents], int]:
+    """Both ends of paths, as a function of first index and count, and the number of paths."""
+    if latents is None:
+        size = latent_size(generator, z_dim, "z_dim")
+        seeds = derive(seed, "path", "a"), derive(seed, "path", "b")
+
+        def drawn(first: int, count: int) -> Latents:
+            a, b = (counted_normal(each, first, (count, size)) for each in seeds)
+            return a, b
+
+        return drawn, USUAL_PAIRS if num_pairs is None else num_pairs
+    a, b = (end.detach().double() for end in latents)
+    if a.ndim != 2 or a.shape != b.shape or not (a.isfinite().all() and b.isfinite().all()):
+        raise InputError(
+            f"latents of shapes {tuple(a.shape)} and {tuple(b.shape)} are no ends of paths; "
+            "give two finite tensors (M, z_dim)"
+        )
+    latent_size(generator, a.shape[1] if z_dim is None else z_dim, "z_dim")
+    total = len(a) if num_pairs is None else num_pairs
+    if total > len(a):
+        raise InputError(f"{total} pairs need as many latents, but {len(a)} are given; give more")
+    return (lambda first, count: (a[first : first + count], b[first : first + count])), total
 
 
 def _prepared(images: Tensor, crop: bool) -> Tensor:
@@ -267,30 +323,8 @@ def _prepared(images: Tensor, crop: bool) -> Tensor:
     return functional.avg_pool2d(images, factor) if factor > 1 else images
 
 
-def _image_part(
-    generator: Network, space: Space, module: nn.Module | None
-) -> tuple[Network, nn.Module | None]:
-    """The callable that draws images from points of the space, and the module whose noise is frozen."""
-    if module is None and isinstance(generator, nn.Module):
-        module = generator
-    if space == "z":
-        return generator, module
-    if not all(callable(getattr(generator, part, None)) for part in ("mapping", "synthesis")):
-        raise InputError("the generator has no mapping and synthesis, hence no space w; measure in space z")
-    return cast("Any", generator).synthesis, module
-
-
-def _latent_size(generator: Network, z_dim: int | None) -> int:
-    own = getattr(generator, "z_dim", None)
-    size = own if z_dim is None else z_dim
-    if not isinstance(size, int) or size < 1:
-        raise InputError(f"the size of a latent must be a positive integer, not {size!r}; give z_dim")
-    if isinstance(own, int) and size != own:
-        raise InputError(f"z_dim is {size}, but the generator's latents have {own} values; leave z_dim out")
-    return size
-
-
-def _check(protocol: _Protocol, num_pairs: int, percentiles: tuple[float, float]) -> None:
+def _check(protocol: _Protocol, num_pairs: int) -> None:
+    percentiles = protocol.percentiles
     kept_ranks(num_pairs, percentiles)
     choices = {
         "sampling": (protocol.sampling, ("full", "end")),

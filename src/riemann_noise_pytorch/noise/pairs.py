@@ -2,11 +2,12 @@
 
 A difference quotient divides by a step of 1e-4 or its square, so whatever else differs between the two calls
 is multiplied by 1e4 or 1e8: other noise, statistics of the batch, TF32 or half precision. Here both calls see
-the noise of the same samples, a network in eval mode, and arithmetic in the network's own float32 or float64.
+the noise of the same samples, a network in eval mode, and arithmetic in the network's own float32 or float64;
+half precision inside of it is refused (:mod:`~riemann_noise_pytorch.noise.precision`).
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import final
 
@@ -16,12 +17,10 @@ from torch import Tensor, nn
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.noise.control import frozen
 from riemann_noise_pytorch.noise.foreign import generators_of, seeded
+from riemann_noise_pytorch.noise.precision import EXACT, HalfPrecision, Network
 from riemann_noise_pytorch.noise.sources import Frozen
 from riemann_noise_pytorch.seeds import derive
 
-Network = Callable[[Tensor], Tensor]
-
-EXACT = (torch.float32, torch.float64)
 FLOAT32_OPERATIONS = (
     *("cuda.matmul", "cudnn.conv", "cudnn.rnn"),
     *("mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn"),
@@ -48,31 +47,36 @@ class Pairs:
         self._generators = generators_of(module)
         self._tried = False
 
-    def __call__(self, first: Tensor, second: Tensor, first_sample: int) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, first: Tensor, second: Tensor, first_sample: int, *others: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Evaluate a batch of pairs.
 
         Args:
             first: One member of every pair, (N, ...).
             second: The other, of the same shape.
             first_sample: Index of the first pair among all pairs; the noise depends on it.
+            *others: What else the network takes, such as labels (N,): the same in both calls.
 
         Returns:
             The two outputs, (N, ...) each.
 
         Raises:
             InputError: The network cannot take the points, its output is not float32 or float64 with one row
-                a point, or two calls at the same point differ.
+                a point, it computes in half precision inside, or two calls at the same point differ.
         """
         if not self._tried:
-            self._try(first[:REPEATED_SAMPLES], first_sample)
-        return self.one(first, first_sample), self.one(second, first_sample)
+            self._try(first_sample, *(tensor[:REPEATED_SAMPLES] for tensor in (first, *others)))
+        return self.one(first, first_sample, *others), self.one(second, first_sample, *others)
 
-    def one(self, points: Tensor, first_sample: int, network: Network | None = None) -> Tensor:
+    def one(
+        self, points: Tensor, first_sample: int, *others: Tensor, network: Network | None = None
+    ) -> Tensor:
         """Evaluate one batch (N, ...); ``network`` may name another part of the same module."""
         seed = derive(self._seed, "foreign noise", first_sample)
         with self._noise(first_sample), seeded(seed, self._generators):
             try:
-                return (network or self._network)(points)
+                return (network or self._network)(points, *others)
             except (RuntimeError, TypeError, IndexError) as error:
                 if self._tried or isinstance(error, torch.OutOfMemoryError):
                     raise
@@ -88,20 +92,26 @@ class Pairs:
             return contextlib.nullcontext()
         return frozen(self._module, self._seed, first_sample=first_sample)
 
-    def _try(self, points: Tensor, first_sample: int) -> None:
-        output: object = self.one(points, first_sample)
+    def _try(self, first_sample: int, points: Tensor, *others: Tensor) -> None:
+        with HalfPrecision() as half:
+            output: object = self.one(points, first_sample, *others)
         if not isinstance(output, Tensor) or output.dtype not in EXACT:
             kind = output.dtype if isinstance(output, Tensor) else type(output).__name__
             raise InputError(
                 f"the generator returns {kind}, but finite differences need float32 or float64; "
                 "return images before any rounding, from a generator in .float()"
             )
+        if half.found is not None or output.dtype.itemsize < self.dtype.itemsize:
+            raise InputError(
+                f"the generator computes in {half.found or output.dtype} inside, too coarse for finite "
+                f"differences in {self.dtype}; switch that off"
+            )
         if output.ndim < 2 or output.shape[0] != points.shape[0]:
             raise InputError(
                 f"the generator returns shape {tuple(output.shape)} for {points.shape[0]} points; "
                 "return one image for each point"
             )
-        if (self.one(points, first_sample) - output).norm() > REPEAT_TOLERANCE * output.norm():
+        if (self.one(points, first_sample, *others) - output).norm() > REPEAT_TOLERANCE * output.norm():
             raise InputError(
                 "the generator gives different images for the same latent, by noise that is not torch's own; "
                 "freeze it, or inject noise with the layers of this package"
@@ -134,7 +144,7 @@ def shared_noise(network: Network, *, module: nn.Module | None = None, seed: int
         >>> torch.equal(a, b)
         True
     """
-    owner = module if module is not None else _owner(network)
+    owner = module if module is not None else owner_of(network)
     pairs = Pairs(network, owner, seed)
     with (
         _eval_mode(owner),
@@ -208,7 +218,8 @@ def _eval_mode(module: nn.Module | None) -> Iterator[None]:
             part.training = training
 
 
-def _owner(network: Network) -> nn.Module | None:
+def owner_of(network: Network) -> nn.Module | None:
+    """Tell which module a callable is, or is a method of; None for others."""
     if isinstance(network, nn.Module):
         return network
     owner = getattr(network, "__self__", None)
@@ -221,6 +232,7 @@ def _home(module: nn.Module | None) -> tuple[torch.device, torch.dtype]:
     for tensor in floating:
         if tensor.dtype not in EXACT:
             raise InputError(
-                f"the generator is in {tensor.dtype}, too coarse for finite differences; call .float()"
+                f"the generator is in {tensor.dtype}, too coarse for finite differences; call .float(), "
+                "or give dtype=torch.float32"
             )
     return (floating[0].device, floating[0].dtype) if floating else (torch.device("cpu"), torch.float32)
