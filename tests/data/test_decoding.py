@@ -177,3 +177,24 @@ def test_the_error_is_one_line_and_survives_a_process_boundary():
     error = BadImageError("a\nb.png", "it is odd")
     assert "\n" not in str(error)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encoded(see_through("RGBA")),
+        encoded(see_through("RGBA"), "WEBP", lossless=True, exact=True),
+        encoded(see_through("LA")),
+    ],
+    ids=["rgb", "webp", "grey"],
+)
+def test_transparency_is_kept_where_it_is_asked_for(content):
+    pixels = np.asarray(decode(io.BytesIO(content), "here.png", 4))
+    assert pixels.shape[2] == 4
+    assert np.array_equal(pixels[..., 3], noise_pixels(1, channels=1))
+
+
+def test_what_has_no_transparency_is_opaque_in_rgba():
+    pixels = np.asarray(decode(io.BytesIO(encoded(picture(0))), "here.png", 4))
+    assert (pixels[..., 3] == 255).all()
+    assert np.array_equal(pixels[..., :3], np.asarray(picture(0)))

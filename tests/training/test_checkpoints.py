@@ -18,6 +18,7 @@ from riemann_noise_pytorch.training.checkpoints import (
     newest_snapshot,
     prune_snapshots,
     set_aside_beyond,
+    snapshot_path,
     write_snapshot,
 )
 from riemann_noise_pytorch.training.state import TrainState, config_for_images, load_weights
@@ -38,7 +39,8 @@ def snapshot(tmp_path, state):
 
 def save(run_dir, state, images_seen=24, config=None):
     config = config or config_for_images(small(noise="riemannian", riemann_preset="seed"), blobs())
-    return write_snapshot(run_dir, state.tensors(), config=config, images_seen=images_seen, step=3, data=DATA)
+    path = snapshot_path(run_dir, images_seen)
+    return write_snapshot(path, state.tensors(), config=config, images_seen=images_seen, step=3, data=DATA)
 
 
 def rewritten(path, **changes):
@@ -228,8 +230,9 @@ def test_what_is_set_aside_is_no_snapshot_any_more_but_is_kept(tmp_path, state):
 def test_the_device_is_remembered_and_unknown_in_files_without_it(snapshot, state, tmp_path):
     assert load_snapshot(snapshot).device == ""
     config = config_for_images(small(noise="riemannian", riemann_preset="seed"), blobs())
+    path = snapshot_path(tmp_path, 32)
     known = write_snapshot(
-        tmp_path, state.tensors(), config=config, images_seen=32, step=4, data=DATA, device="cpu"
+        path, state.tensors(), config=config, images_seen=32, step=4, data=DATA, device="cpu"
     )
     assert load_snapshot(known).device == "cpu"
 

@@ -81,7 +81,22 @@ def test_stylegan2_is_config_e():
         ("dcgan", {"architecture": "stylegan2"}, "set preset to stylegan2-plain"),
         ("stylegan2-eni", {"noise": "riemannian"}, "set preset to stylegan2-rni"),
         ("stylegan2-nopathreg-rni", {"pl_weight": 2.0}, "set preset to stylegan2-rni"),
-        ("stylegan2-plain", {"pl_interval": 8}, "pl_interval has no meaning with pl_weight 0"),
+        ("stylegan2-plain", {"pl_decay": 0.1}, "pl_decay has no meaning with pl_weight 0"),
+        (
+            "stylegan2-plain",
+            {"pl_interval": 8, "adam_lazy_correction": False},
+            "pl_interval has no meaning with pl_weight 0",
+        ),
+        ("stylegan2-rni", {"batch": 7}, "cannot be split into groups of 2 to 4 images.*multiple of 4"),
+        ("stylegan2-rni", {"half_resolutions": 2}, "half_resolutions has no meaning with precision no"),
+        ("stylegan2-rni-small", {"r1_rule": "resolution", "r1_gamma": 5.0}, "contradicts r1_rule resolution"),
+        ("stylegan2-rni", {"pl_interval": 10**23}, "which no run can have"),
+        ("dcgan", {"kimg": 1e300}, "which no run can have"),
+        (
+            "stylegan2-plain",
+            {"noise_layers": "block8.*=none", "noise_strength": 0.1},
+            "no meaning with noise",
+        ),
         ("stylegan2-rni", {"style_mixing": 1.5}, "a share is at most 1"),
         ("stylegan2-rni", {"batch": 1, "pl_batch_shrink": 2}, "cannot be shrunk 2 times"),
         ("stylegan2-rni", {"r1_rule": "resolutio"}, "did you mean 'resolution'"),
@@ -260,3 +275,27 @@ def test_steps_round_up_to_whole_batches():
 def test_reading_the_options_does_not_load_torch():
     code = "import sys, riemann_noise_pytorch.training.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        ("stylegan2-plain", {"pl_interval": 8}),
+        ("stylegan2-plain", {"r1_rule": "given", "r1_gamma": 0.0, "adam_lazy_correction": False}),
+        ("stylegan2-rni-small", {"r1_rule": "resolution"}),
+        ("stylegan2-plain", {"noise_layers": "block8.*=euclidean", "noise_strength": 0.1}),
+        ("stylegan2-plain", {"noise_layers": "block8.*=neutral", "noise_lr_multiplier": 2.0}),
+        ("stylegan2-plain", {"noise_layers": "block8.*=riemannian", "riemann_preset": "neutral"}),
+        ("stylegan2-rni", {"batch": 6, "pl_batch_shrink": 4}),
+    ],
+)
+def test_options_that_mean_something_are_taken(preset, options):
+    config = resolve_config(preset, options)
+    assert all(getattr(config, name) == value for name, value in options.items())
+
+
+def test_processes_shrink_a_batch_for_the_path_length_without_rest():
+    config = resolve_config("stylegan2-rni", {"batch": 24, "pl_batch_shrink": 8})
+    config.validate(1)
+    with pytest.raises(InputError, match=r"share of 12 images.*shrunk 8 times without rest.*of 16"):
+        config.validate(2)

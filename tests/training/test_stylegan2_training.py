@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import socket
@@ -10,9 +11,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from riemann_noise_pytorch.errors import InputError, Interrupted
+from riemann_noise_pytorch.errors import InputError, Interrupted, NonFiniteError
 from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.noise.control import off
+from riemann_noise_pytorch.training import regularizers
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_generator, load_snapshot
 from riemann_noise_pytorch.training.config import resolve_config
 from riemann_noise_pytorch.training.describe import describe
@@ -71,7 +73,7 @@ def test_every_row_trains_and_tells_its_measures(row, tmp_path):
     train(small(row), blobs(), tmp_path / "run")
     lines = stats_of(tmp_path / "run")
     assert lines[0]["loss_d"] > 0
-    assert lines[0]["r1"] >= 0
+    assert lines[0]["r1"] > 0
     has_paths = small(row).pl_weight > 0
     assert ("pl_length" in lines[0]) == has_paths
     if has_paths:
@@ -164,7 +166,8 @@ def test_the_path_length_is_that_of_a_smaller_batch_in_full_precision(monkeypatc
 def test_half_precision_follows_full_precision():
     steps = {}
     for precision in ("no", "bf16"):
-        config = complete("stylegan2-eni", precision=precision, half_resolutions=2, style_mixing=0.0)
+        half = {} if precision == "no" else {"half_resolutions": 2}
+        config = complete("stylegan2-eni", precision=precision, style_mixing=0.0, **half)
         state = TrainState(config)
         trainer = Trainer(config, state, Accelerator(cpu=True), by_sample)
         for step in range(4):
@@ -329,3 +332,73 @@ def test_noise_of_a_trained_generator_is_reached_by_name(tmp_path):
     generator, z = load_generator(tmp_path / "run"), torch.randn(2, 6)
     with off(generator, "synthesis.block16.*"), off(generator, ["synthesis.block4.*", "synthesis.block8.*"]):
         assert torch.equal(generator(z), generator(z, noise_mode="none"))
+
+
+def scaled(interval):
+    """A trainer under a loss scaler, as on a GPU in float16, whose regularisers can be poisoned."""
+    config = complete("stylegan2-eni", r1_interval=interval, pl_interval=1)
+    state = TrainState(config)
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, enabled=True)
+    return state, Trainer(config, state, Accelerator(cpu=True), by_sample)
+
+
+def poisoned_backward(value):
+    """The same value with gradients that are not a number."""
+    value = value * 1
+    value.register_hook(lambda gradient: gradient * float("nan"))
+    return value
+
+
+@pytest.mark.parametrize(("penalty", "interval"), [("R1", 4), ("R1", 1), ("PathLength", 4)])
+def test_a_loss_scaler_excuses_no_gradient_of_a_penalty(monkeypatch, penalty, interval):
+    state, trainer = scaled(interval)
+    kind = getattr(regularizers, penalty)
+    original = kind.__call__
+    monkeypatch.setattr(kind, "__call__", lambda *args: poisoned_backward(original(*args)))
+    player = state.discriminator if penalty == "R1" else state.generator
+    with pytest.raises(NonFiniteError, match="is nan at step 0"):
+        trainer.step(blobs().batch(torch.arange(8)))
+    assert all(p.isfinite().all() for p in player.parameters())
+
+
+def test_a_loss_scaler_leaves_out_the_steps_of_gradients_that_overflow():
+    state, trainer = scaled(1)
+    state.discriminator.logit.weight.register_hook(lambda gradient: gradient * math.inf)
+    before = {name: tensor.clone() for name, tensor in state.discriminator.state_dict().items()}
+    measures, _ = trainer.step(blobs().batch(torch.arange(8)))
+    assert not math.isfinite(measures["grad_norm_d"])
+    assert equal(state.discriminator.state_dict(), before)
+    assert state.scaler.get_scale() < 8
+
+
+@pytest.mark.parametrize("lost", ["path_length/average", "adam_g/", "adam_d/", "tick/sums"])
+def test_a_state_without_all_its_parts_is_refused(lost):
+    config = complete("stylegan2-rni")
+    state = TrainState(config)
+    trainer = Trainer(config, state, Accelerator(cpu=True), by_sample)
+    trainer.step(blobs().batch(torch.arange(8)))
+    tensors = {name: tensor for name, tensor in state.tensors().items() if not name.startswith(lost)}
+    with pytest.raises(InputError, match=f"lacks {lost.rstrip('/')}; take another snapshot"):
+        TrainState(config).load(tensors, 1, "forged.safetensors")
+
+
+def test_a_grid_is_drawn_in_parts_of_a_batch(tmp_path):
+    """As many images at once as in a step, so that what a step's memory can hold, the grid's can."""
+    sizes = []
+    config = small("stylegan2-plain", 3, sample_grid=20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StyleGAN2Generator, "__call__", counted(StyleGAN2Generator.__call__, sizes))
+        train(config, blobs(), tmp_path / "run")
+    assert max(sizes) == 8
+    assert sizes[:3] == [8, 8, 4]
+
+
+def counted(call, sizes):
+    """The same call, which notes how many images came."""
+
+    def noted(self, *args, **others):
+        images = call(self, *args, **others)
+        sizes.append(len(images))
+        return images
+
+    return noted

@@ -30,6 +30,7 @@ class Verb(NamedTuple):
 VERBS = {
     "train": Verb("train", "train a GAN, without noise or with noise of either kind"),
     "sample": Verb("sample", "write a grid of images from a trained generator"),
+    "evaluate": Verb("evaluate", "measure a generator by FID, IS, KID, precision, PPL, MC and more"),
     "compare": Verb("compare", "train with no, Euclidean and Riemannian noise, measure, and write a report"),
 }
 

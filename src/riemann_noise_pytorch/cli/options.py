@@ -3,7 +3,7 @@
 import contextlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -15,7 +15,11 @@ Options = TypeVar("Options")
 
 
 def parse(
-    kind: type[Options], verb: str, arguments: Sequence[str], default: Options | None = None
+    kind: type[Options],
+    verb: str,
+    arguments: Sequence[str],
+    default: Options | None = None,
+    epilogue: Callable[[], str] | None = None,
 ) -> Options:
     """Read the options of a verb.
 
@@ -24,6 +28,7 @@ def parse(
         verb: The verb, for messages.
         arguments: What followed the verb on the command line.
         default: Values for what is not given; the dataclass's own by default.
+        epilogue: Gives what stands below the options in the help.
 
     Returns:
         The options.
@@ -42,6 +47,8 @@ def parse(
             return tyro.cli(kind, prog=program, args=list(arguments), default=default)
     except SystemExit as end:
         if not end.code:
+            if epilogue is not None:
+                print(f"\n{epilogue()}")
             raise
     _check_names(kind, program, arguments)
     raise InputError(f"{_one_line(complaint.getvalue())}; '{program} --help' explains the options")

@@ -1,14 +1,17 @@
 """How far a training has come: a bar on a terminal, a line a tick elsewhere. Both go to stderr."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from riemann_noise_pytorch.training.loop import StepInfo, TickInfo
+
+if TYPE_CHECKING:
+    from riemann_noise_pytorch.experiments.evaluation.metric_files import Evaluation
 
 LOSSES = ("loss_g", "loss_d")
 SMOOTHING = 0.98
@@ -68,6 +71,14 @@ class TrainingDisplay:
             return
         losses = {name: info.stats[name] for name in LOSSES if info.stats[name] is not None}
         self._console.print(_line(self._last, losses), soft_wrap=True)
+
+    def measured(self, evaluations: Sequence["Evaluation"]) -> None:
+        """Write a line of what was measured."""
+        shown = "  ".join(
+            f"{name} {value:.4g}" for each in evaluations for name, value in each.results.items()
+        )
+        kimg = (evaluations[0].target["images_seen"] or 0) / 1000
+        self._console.print(f"{kimg:.1f} kimg  {shown}", soft_wrap=True)
 
 
 def _line(info: StepInfo, losses: Mapping[str, float]) -> str:

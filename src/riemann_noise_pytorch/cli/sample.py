@@ -64,14 +64,15 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"noise seed {options.noise_seed} is negative; give 0 or more")
 
     from riemann_noise_pytorch.data.grid import save_grid
-    from riemann_noise_pytorch.training.checkpoints import load_generator
+    from riemann_noise_pytorch.training.checkpoints import generator_of, load_snapshot, newest_snapshot
 
-    generator = load_generator(options.run, which=options.which, device=_device(options.device))
+    snapshot = newest_snapshot(options.run) if options.run.is_dir() else load_snapshot(options.run)
+    generator = generator_of(snapshot, options.which, _device(options.device))
     further = _further(options, generator)
     images = images_of_seeds(generator, seeds, options.noise_mode, options.noise_seed, further, options.label)
     visible = 3 if images.shape[1] >= 3 else 1
     save_grid(images[:, :visible], options.out, options.columns, options.scale)
-    print(f"Wrote {len(seeds)} images to {options.out}")
+    print(f"Wrote {len(seeds)} images of {snapshot.path.name} to {options.out}")
 
 
 def parse_seeds(text: str) -> list[int]:

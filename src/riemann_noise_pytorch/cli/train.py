@@ -17,14 +17,18 @@ from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.training.config import TrainConfig, resolve_config
 
 if TYPE_CHECKING:
+    from riemann_noise_pytorch.cli.progress import TrainingDisplay
     from riemann_noise_pytorch.data.imageset import ImageSet
+    from riemann_noise_pytorch.experiments.evaluation.in_training import TrainingEvaluation
+    from riemann_noise_pytorch.training.hooks import TickInfo
 
 
 @dataclass(frozen=True)
 class TrainOptions:
     """Train a GAN on real images, without noise or with noise injected into its generator.
 
-    Several processes: accelerate launch -m riemann_noise_pytorch.cli.main train ...
+    Several processes: accelerate launch -m riemann_noise_pytorch.cli.main train ... on GPUs, and on CPUs
+    torchrun --nproc-per-node 2 -m riemann_noise_pytorch.cli.main train ...
     """
 
     config: tyro.conf.OmitArgPrefixes[TrainConfig]
@@ -36,6 +40,11 @@ class TrainOptions:
     """Print as JSON the resolved options, sizes and steps, and what a few measured steps took: seconds per
     1000 images, hours, memory. Measuring takes half a minute, or two steps where they are slower. Nothing is
     written."""
+    metrics: str | None = None
+    """Metrics measured while training, such as quick or fid5k,ppl5k_zfull, into metric-NAME.jsonl; the best
+    average by the first of them is kept as best.safetensors. riemann-noise evaluate --help explains each."""
+    metric_ticks: int = 10
+    """Ticks from one such measurement to the next; the last tick is always measured."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -49,7 +58,9 @@ def main(arguments: Sequence[str]) -> None:
     run_dir = _run_dir(options)
     keep_big_buffers()
     if options.dry_run:
-        print(_description(options.config))
+        described = _description(options.config)
+        if _is_first():
+            print(described)
     elif run_dir is not None:
         _train(options, run_dir)
 
@@ -78,7 +89,7 @@ def _open(config: TrainConfig) -> "ImageSet":
 
     return open_images(
         config.data,
-        resolution=config.resolution,
+        resolution=config.image_size,
         channels=config.channels,
         resize_filter=config.resize_filter,
         mirror=config.mirror,
@@ -96,6 +107,10 @@ def _reopen(config: TrainConfig, run_dir: Path) -> "ImageSet":
         raise images_failed(error, run_dir) from error
 
 
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _description(config: TrainConfig) -> str:
     from riemann_noise_pytorch.training.describe import describe
 
@@ -110,22 +125,49 @@ def _train(options: TrainOptions, run_dir: Path) -> None:
     from riemann_noise_pytorch.training.loop import train
 
     images = _reopen(options.config, options.resume) if options.resume else _open(options.config)
-    is_first = os.environ.get("RANK", "0") == "0"
-    if is_first:
+    if _is_first():
         print(
             f"Training on {len(images)} images of {images.name}{_skipped(images)}, into {run_dir}", flush=True
         )
     with TrainingDisplay() as display:
+        measure = _evaluation(options, images, display)
+
+        def on_tick(info: "TickInfo") -> None:
+            display.tick(info)
+            if measure is not None:
+                measure(info)
+
         last = train(
             options.config,
             images,
             run_dir,
             resume=options.resume is not None,
-            on_tick=display.tick,
+            on_tick=on_tick,
             progress=display.step,
         )
-    if is_first:
+    if _is_first():
         print(f"Done: {last}")
+
+
+def _evaluation(
+    options: TrainOptions, images: "ImageSet", display: "TrainingDisplay"
+) -> "TrainingEvaluation | None":
+    """What measures while the run trains: as asked for, or as the resumed run was told before."""
+    if options.metrics is None and options.resume is None:
+        return None
+    from riemann_noise_pytorch.experiments.evaluation.in_training import Schedule, TrainingEvaluation
+
+    if options.metrics is not None:
+        schedule: Schedule | None = Schedule(options.metrics, options.metric_ticks)
+    else:
+        assert options.resume is not None
+        schedule = Schedule.of_run(options.resume)
+    if schedule is None:
+        return None
+    from riemann_noise_pytorch.training.state import config_for_images
+
+    config = config_for_images(options.config, images)
+    return TrainingEvaluation(schedule, config, images, display.measured)
 
 
 def _skipped(images: "ImageSet") -> str:

@@ -47,7 +47,7 @@ def digits(
     from sklearn.datasets import load_digits
 
     pillow_filter(resize_filter)
-    require_channels(channels)
+    require_channels(channels, (1, 3))
     size = as_size(16 if resolution is None else resolution)
     scans = load_digits()
     levels = np.rint(scans.images * (255 / 16)).astype(np.uint8)
@@ -87,7 +87,7 @@ def photos(
     from sklearn.datasets import load_sample_images
 
     pillow_filter(resize_filter)
-    require_channels(channels)
+    require_channels(channels, (1, 3))
     height, width = as_size(32 if resolution is None else resolution)
     photographs = [Image.fromarray(image) for image in load_sample_images().images]
     tallest, widest = photographs[0].height, photographs[0].width

@@ -1,10 +1,11 @@
-"""From the bytes of a PNG, JPEG or WebP file to 8-bit grey or RGB, or a plain reason why not.
+"""From the bytes of a PNG, JPEG or WebP file to 8-bit grey, RGB or RGBA, or a plain reason why not.
 
 What is done: EXIF orientation is applied; palettes become RGB; 16-bit grey keeps its high byte, as 16-bit
-RGB does; bilevel becomes 0 and 255; an opaque alpha channel is dropped. What is refused: transparent pixels
-(the background is the owner's choice), CMYK (its colours depend on a profile), animations, floating-point
-pixels, and more than ``MAX_PIXELS`` pixels, which is seen in the header before anything is decoded. Of a JPEG
-that holds several pictures, as some phones write, the first is read.
+RGB does; bilevel becomes 0 and 255; an opaque alpha channel is dropped, unless RGBA is asked for. What is
+refused: transparent pixels in grey or RGB (the background is the owner's choice), CMYK (its colours depend on
+a profile), animations, floating-point pixels, and more than ``MAX_PIXELS`` pixels, which is seen in the
+header before anything is decoded. Of a JPEG that holds several pictures, as some phones write, the first is
+read.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ MAX_PIXELS: Final = 2**26
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp")
 """File names that are taken for images; what they hold is decided by their content."""
 
+RGBA: Final = 4
 _FORMATS: Final = ("PNG", "JPEG", "WEBP")
 _SIXTEEN_BIT: Final = ("I", "I;16", "I;16B", "I;16L")
 _GREY: Final = ("1", "L", "LA", *_SIXTEEN_BIT)
@@ -118,10 +120,11 @@ def decode(stream: IO[bytes], name: str, channels: int) -> Image.Image:
     Args:
         stream: The file, at its beginning.
         name: What to call the image in errors.
-        channels: 1 for grey (ITU-R 601-2 luma of colours), 3 for RGB (grey is repeated).
+        channels: 1 for grey (ITU-R 601-2 luma of colours), 3 for RGB (grey is repeated), 4 for RGBA (what has
+            no transparency is opaque).
 
     Returns:
-        The image, of mode L or RGB.
+        The image, of mode L, RGB or RGBA.
 
     Raises:
         BadImageError: The image is damaged, too large, or of a kind that is refused.
@@ -129,13 +132,13 @@ def decode(stream: IO[bytes], name: str, channels: int) -> Image.Image:
     with blaming(name), Image.open(stream, formats=_FORMATS) as image:
         _require_readable(image, name)
         image.load()
-        _require_opaque(image, name)
+        _check_transparency(image, name, channels)
         upright = ImageOps.exif_transpose(image)
         if upright.mode in _SIXTEEN_BIT:
             upright = _high_byte(upright, name)
         elif upright.mode in ("P", "PA"):
-            upright = upright.convert("RGB")
-        return upright.convert("L" if channels == 1 else "RGB")
+            upright = upright.convert("RGBA" if channels == RGBA else "RGB")
+        return upright.convert({1: "L", RGBA: "RGBA"}.get(channels, "RGB"))
 
 
 def _require_readable(image: Image.Image, name: str) -> None:
@@ -152,13 +155,15 @@ def _require_readable(image: Image.Image, name: str) -> None:
         raise BadImageError(name, "it is an animation", "save its frames as single images")
 
 
-def _require_opaque(image: Image.Image, name: str) -> None:
+def _check_transparency(image: Image.Image, name: str, channels: int) -> None:
     if not image.has_transparency_data:
         return
     if image.mode in _SIXTEEN_BIT:
         raise BadImageError(name, "it is 16-bit with a transparent value", "flatten it onto a background")
-    if np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
-        raise BadImageError(name, "it has transparent pixels", "flatten it onto a background")
+    if channels != RGBA and np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
+        raise BadImageError(
+            name, "it has transparent pixels", "flatten it onto a background, or ask for 4 channels"
+        )
 
 
 def _high_byte(image: Image.Image, name: str) -> Image.Image:

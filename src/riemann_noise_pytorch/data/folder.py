@@ -42,7 +42,7 @@ class FolderImages(ImageSet):
     Args:
         path: The folder or the archive.
         resolution: Side of the square images in pixels, or (H, W), or None for their own size.
-        channels: 1 for grey, 3 for RGB, or None: RGB if any image has colour, else grey.
+        channels: 1 for grey, 3 for RGB, 4 for RGBA, or None: RGB if any image has colour, else grey.
         resize_filter: ``box``, ``bilinear``, ``bicubic``, ``lanczos`` or ``nearest``, as in Pillow.
         skip_bad_images: Leave out images that are damaged, refused or too small, rather than stop.
         cache_mib: Decoded images are kept in memory up to this size; beyond it they are decoded every time.
@@ -70,7 +70,7 @@ class FolderImages(ImageSet):
         self.resize_filter = resize_filter if asked else None
         self._source = open_source(path)
         listed = _image_names(self._source)
-        headers, self.skipped = _survey(self._source, listed, asked, skip_bad_images)
+        headers, self.skipped = _survey(self._source, listed, asked, channels, skip_bad_images)
         self.names = list(headers)
         height, width = asked or _only_size(headers)
         depth = channels or (3 if any(header.colour for header in headers.values()) else 1)
@@ -167,7 +167,11 @@ def _passed_over(name: str) -> bool:
 
 
 def _survey(
-    source: FileSource, names: Sequence[str], asked: tuple[int, int] | None, skip: bool
+    source: FileSource,
+    names: Sequence[str],
+    asked: tuple[int, int] | None,
+    channels: int | None,
+    skip: bool,
 ) -> tuple[dict[str, Header], list[SkippedImage]]:
     headers: dict[str, Header] = {}
     bad: dict[str, str] = {}
@@ -181,7 +185,7 @@ def _survey(
                     raise
                 bad[name] = error.reason
     if skip:
-        bad |= _undecodable(source, headers)
+        bad |= _undecodable(source, headers, channels)
     skipped = [SkippedImage(name, bad[name]) for name in names if name in bad]
     if len(skipped) == len(names):
         raise InputError(
@@ -204,12 +208,13 @@ def _checked_header(source: FileSource, name: str, asked: tuple[int, int] | None
     return header
 
 
-def _undecodable(source: FileSource, headers: Mapping[str, Header]) -> dict[str, str]:
+def _undecodable(source: FileSource, headers: Mapping[str, Header], channels: int | None) -> dict[str, str]:
     def reason(name: str) -> str | None:
         try:
             with blaming(source.describe(name)):
                 content = io.BytesIO(source.read(name))
-                decode(content, source.describe(name), channels=3 if headers[name].colour else 1)
+                own = 3 if headers[name].colour else 1
+                decode(content, source.describe(name), channels or own)
         except BadImageError as error:
             return error.reason
         return None

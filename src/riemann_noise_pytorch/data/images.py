@@ -29,7 +29,7 @@ def open_images(
         data: ``digits``, ``photos``, or the path of a folder or a ZIP archive.
         resolution: Side of the square images in pixels, or (H, W). None: 16 for digits, 32 for photos, the
             images' own size for a folder or a ZIP.
-        channels: 1 for grey, 3 for RGB, or None for what the images have.
+        channels: 1 for grey, 3 for RGB, 4 for RGBA, or None for what the images have, transparency aside.
         resize_filter: ``box``, ``bilinear``, ``bicubic``, ``lanczos`` or ``nearest``, as in Pillow.
         mirror: Add the left-right mirror image of every image, which doubles the set.
         skip_bad_images: Leave out images of a folder or ZIP that cannot be used; ``skipped`` lists them.

@@ -11,7 +11,8 @@ from torch import Tensor
 from riemann_noise_pytorch.errors import InputError
 
 LABELS_FILE: Final = "dataset.json"
-_LARGEST_CLASS: Final = 2**31 - 1
+_LARGEST_CLASS: Final = 2**16 - 1
+"""ImageNet-21k has a third of that; a larger number is an identifier, no class."""
 
 
 def read_labels(text: bytes, name: str) -> dict[str, int] | None:
@@ -91,6 +92,7 @@ def _read_entry(entry: Any, place: str) -> tuple[str, int]:
     label = entry[1]
     if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label <= _LARGEST_CLASS:
         raise InputError(
-            f"{place} has a label that is not a whole number from 0; number the classes 0, 1, 2 ..."
+            f"{place} has a label that is not a whole number from 0 to {_LARGEST_CLASS}; "
+            "number the classes 0, 1, 2 ..."
         )
     return str(PurePosixPath(entry[0].replace("\\", "/"))), label

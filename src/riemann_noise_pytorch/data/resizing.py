@@ -9,6 +9,7 @@ from riemann_noise_pytorch.errors import InputError, unknown_name
 ResizeFilter = Literal["box", "bilinear", "bicubic", "lanczos", "nearest"]
 RESIZE_FILTERS: Final[tuple[str, ...]] = get_args(ResizeFilter)
 _LARGEST = 16384
+_KINDS: Final = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
 def fit(image: Image.Image, size: tuple[int, int], resize_filter: str) -> Image.Image:
@@ -82,14 +83,16 @@ def as_size(resolution: int | tuple[int, int]) -> tuple[int, int]:
     return size
 
 
-def require_channels(channels: int | None) -> None:
+def require_channels(channels: int | None, valid: tuple[int, ...] = (1, 3, 4)) -> None:
     """Refuse a number of channels that images are not read with.
 
     Args:
-        channels: 1 (grey), 3 (RGB), or None for the images' own.
+        channels: 1 (grey), 3 (RGB), 4 (RGBA), or None for the images' own.
+        valid: Which of them these images have.
 
     Raises:
         InputError: Another number.
     """
-    if channels not in (None, 1, 3):
-        raise InputError(f"images cannot be read with {channels} channels; ask for 1 (grey) or 3 (RGB)")
+    if channels not in (None, *valid):
+        shown = " or ".join(f"{number} ({_KINDS[number]})" for number in valid)
+        raise InputError(f"images cannot be read with {channels} channels; ask for {shown}")

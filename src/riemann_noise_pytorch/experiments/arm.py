@@ -73,7 +73,7 @@ def open_data(config: TrainConfig, *, mirror: bool | None = None) -> ImageSet:
     """Open the images that a training asks for; references are measured without mirror images."""
     return open_images(
         config.data,
-        resolution=config.resolution,
+        resolution=config.image_size,
         channels=config.channels,
         resize_filter=config.resize_filter,
         mirror=config.mirror if mirror is None else mirror,

@@ -70,11 +70,11 @@ def check_counts(lowest: int = 1, **counts: object) -> None:
 
 
 def _fitting(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """For every shorter side that fits, the image with the nearest longer side."""
+    """For every shorter side that fits, the image with the nearest longer side; squares for a square."""
     for doublings in range(1, LARGEST_IMAGE.bit_length()):
         step = 2**doublings
         for first in FIRST_SIDES:
             if first * step <= LARGEST_IMAGE:
-                longer = max(first, round(max(height, width) / step))
+                longer = first if height == width else max(first, round(max(height, width) / step))
                 short, long = first * step, min(longer * step, LARGEST_IMAGE)
                 yield (short, long) if height <= width else (long, short)

@@ -30,6 +30,8 @@ from riemann_noise_pytorch.training.state import load_weights, network_config
 
 FORMAT_VERSION = 1
 FOLDER = "snapshots"
+BEST = "best.safetensors"
+"""The average that scored best, beside the snapshots: it is no place to go on from."""
 _KEY = "riemann_noise_snapshot"
 _FIELDS = {"format_version", "config", "images_seen", "step", "data", "versions", "checksum"}
 
@@ -68,8 +70,22 @@ def snapshot_path(run_dir: str | os.PathLike[str], images_seen: int) -> Path:
     return Path(run_dir) / FOLDER / f"{images_seen:08d}.safetensors"
 
 
+def best_snapshot(run_dir: str | os.PathLike[str]) -> Path:
+    """Give the snapshot of the average that scored best in the evaluations of a run.
+
+    Raises:
+        InputError: The run was not evaluated while it trained.
+    """
+    path = Path(run_dir) / BEST
+    if not path.is_file():
+        raise InputError(
+            f"{run_dir} has no {BEST}, for it was trained without --metrics; evaluate its last snapshot"
+        )
+    return path
+
+
 def write_snapshot(
-    run_dir: str | os.PathLike[str],
+    path: Path,
     tensors: Mapping[str, Tensor],
     *,
     config: TrainConfig,
@@ -78,13 +94,13 @@ def write_snapshot(
     data: Mapping[str, Any],
     device: str = "",
 ) -> Path:
-    """Write a snapshot into a run folder, whole or not at all.
+    """Write a snapshot, whole or not at all.
 
     Args:
-        run_dir: The run folder.
+        path: The file, such as :func:`snapshot_path` names it.
         tensors: Contiguous CPU tensors that share no memory.
         config: The options of the run.
-        images_seen: Real images seen; they name the file.
+        images_seen: Real images seen.
         step: Steps done.
         data: Name, number, shape and content hash of the real images.
         device: Kind of device that computed it.
@@ -95,7 +111,6 @@ def write_snapshot(
     Raises:
         InputError: It cannot be written.
     """
-    path = snapshot_path(run_dir, images_seen)
     content = {
         "format_version": FORMAT_VERSION,
         "config": dataclasses.asdict(config),
@@ -257,11 +272,17 @@ def load_generator(
     Raises:
         InputError: There is no such run or snapshot, or it cannot be used.
     """
+    place = Path(run_or_snapshot)
+    return generator_of(newest_snapshot(place) if place.is_dir() else load_snapshot(place), which, device)
+
+
+def generator_of(
+    snapshot: Snapshot, which: Literal["ema", "raw"] = "ema", device: torch.device | str = "cpu"
+) -> Generator:
+    """Build the generator of a snapshot; arguments, result and errors as of :func:`load_generator`."""
     parts = {"ema": "ema", "raw": "generator"}
     if which not in parts:
         raise unknown_name("kind of weights", which, parts)
-    place = Path(run_or_snapshot)
-    snapshot = newest_snapshot(place) if place.is_dir() else load_snapshot(place)
     with torch.random.fork_rng(devices=[]):
         generator = build_generator(network_config(snapshot.config))
     load_weights(generator, snapshot.tensors, parts[which], str(snapshot.path))

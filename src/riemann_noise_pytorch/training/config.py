@@ -40,7 +40,7 @@ class TrainConfig:
     image_width: int | None = None
     """Width of the images, where it is not their height; the data decide."""
     channels: int | None = None
-    """Channels of the images: 1 grey, 3 RGB. None: those of the data."""
+    """Channels of the images: 1 grey, 3 RGB, 4 RGBA. None: those of the data, transparency aside."""
     mirror: bool = False
     """Add the mirror image of every image to the data."""
     resize_filter: str = "lanczos"
@@ -115,7 +115,7 @@ class TrainConfig:
     pl_weight: float = 0.0
     """Weight of stylegan2's path-length penalty; 0 turns it off."""
     pl_interval: int = 4
-    """Steps from one path-length penalty to the next, as r1_interval."""
+    """Steps from one path-length penalty to the next, as r1_interval; see adam_lazy_correction too."""
     pl_batch_shrink: int = 2
     """The path-length penalty takes a batch so many times smaller."""
     pl_decay: float = 0.01
@@ -124,7 +124,8 @@ class TrainConfig:
     """Share of stylegan2's samples whose later layers have the w of another latent."""
     adam_lazy_correction: bool = True
     """Where a penalty has steps of its own, scale that player's learning rate by c = k/(k+1) and raise its
-    betas to the power c, k being the interval."""
+    betas to the power c, k being the interval. stylegan2's generator has that of pl_interval even where
+    pl_weight is 0, as in the published configurations, so that rows differ in the penalty alone."""
     ema_kimg: float = 10.0
     """Half-life of the generator's moving average in thousands of images; 0 keeps no memory."""
     ema_rampup: float | None = None
@@ -175,6 +176,13 @@ class TrainConfig:
     def steps(self) -> int:
         """Steps of the whole run."""
         return math.ceil(round(1000 * self.kimg / self.batch, 6))
+
+    @property
+    def image_size(self) -> int | tuple[int, int] | None:
+        """Side of square images, or (H, W); None for that of the data."""
+        if self.resolution is None or self.image_width in (None, self.resolution):
+            return self.resolution
+        return self.resolution, self.image_width
 
     @property
     def steps_per_tick(self) -> int:

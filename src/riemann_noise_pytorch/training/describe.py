@@ -27,6 +27,7 @@ class Description:
         discriminator_parameters: Learned numbers of the discriminator.
         steps: Steps of the whole run.
         memory_mib: Weights, gradients, moments and the average, without activations.
+        snapshots_mib: Disk space of all snapshots that are kept.
         measured: What a few of its steps took.
     """
 
@@ -36,6 +37,7 @@ class Description:
     discriminator_parameters: int
     steps: int
     memory_mib: float
+    snapshots_mib: float
     measured: Trial
 
 
@@ -73,8 +75,15 @@ def describe(
         _count(discriminator),
         complete.steps,
         memory_mib,
+        _snapshots(complete) * (memory_mib - trained / 2**20),
         try_steps(complete, labels, weights_mib=memory_mib, budget_s=budget_s, tell=tell),
     )
+
+
+def _snapshots(config: TrainConfig) -> int:
+    """How many snapshots a run leaves: none of them holds gradients."""
+    written = 2 + (config.steps - 1) // (config.steps_per_tick * config.snapshot_ticks)
+    return min(written, config.keep_snapshots or written)
 
 
 def _count(module: nn.Module) -> int:

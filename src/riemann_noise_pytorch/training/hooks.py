@@ -1,11 +1,12 @@
 """What the training loop tells those who watch it: a progress display, an evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from riemann_noise_pytorch.models.interfaces import Generator
+from riemann_noise_pytorch.statistics.sampling import Processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +36,18 @@ class StepInfo:
 
 @dataclass(frozen=True)
 class TickInfo:
-    """What an evaluation is told at every tick.
+    """What an evaluation is told at every tick, in every process.
 
     Args:
-        generator: The averaged generator, in evaluation mode; not to be changed.
+        generator: The averaged generator, in evaluation mode, the same in all processes; not to be changed.
         images_seen: Real images seen.
-        stats: The line of ``stats.jsonl``.
+        stats: The line of ``stats.jsonl``; empty but in the first process.
         run_dir: The run folder.
         is_last: Whether the run ends here.
+        processes: Which process this is, and how all exchange what they computed.
+        export: Writes the averaged generator as a snapshot file of the given name into the run folder, to be
+            read by :func:`~riemann_noise_pytorch.training.checkpoints.load_generator`, and gives its path;
+            for the first process.
     """
 
     generator: Generator
@@ -50,3 +55,5 @@ class TickInfo:
     stats: Mapping[str, Any]
     run_dir: Path
     is_last: bool
+    processes: Processes
+    export: Callable[[str], Path]

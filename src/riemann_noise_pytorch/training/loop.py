@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import torch
 from accelerate import Accelerator
@@ -30,6 +30,7 @@ from riemann_noise_pytorch.errors import InputError, Interrupted, RiemannNoiseEr
 from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.noise.control import frozen, noise_layers
 from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.statistics.sampling import Gather, Processes
 from riemann_noise_pytorch.training.checkpoints import (
     Snapshot,
     list_snapshots,
@@ -79,7 +80,7 @@ def train(
         resume: Go on from the newest undamaged snapshot in ``run_dir``, or from the start where the run
             was stopped before its first; only a greater ``kimg`` may differ from the run's options, and
             ``workers``, ``keep_snapshots``, ``tracker`` and ``device``.
-        on_tick: Called at every tick, in the first process, before the snapshot.
+        on_tick: Called at every tick, in every process, before the snapshot.
         progress: Called after every step, in the first process.
         accelerator: Device, precision and processes; made from the options by default.
         noise_source: Replaces fresh noise: from the generator, the step and the global index of the process's
@@ -279,9 +280,21 @@ class _Run:
         self.state.sums = dict.fromkeys(self.state.sums, (0.0, 0))
         speed = self._images_per_s()
         self._step_seconds_s, self._steps_timed = 0.0, 0
-        if not self.is_main:
-            return
         generator = self.state.ema.refresh()
+        stats = self._tell(means, speed, generator) if self.is_main else {}
+        if self.on_tick:
+            accelerator = self.accelerator
+            processes = Processes(
+                accelerator.process_index, accelerator.num_processes, cast("Gather", accelerator.gather)
+            )
+            self.on_tick(
+                TickInfo(
+                    generator, self.images_seen, stats, self.folder.path, is_last, processes, self._export
+                )
+            )
+
+    def _tell(self, means: Mapping[str, float | None], speed: float, generator: Generator) -> dict[str, Any]:
+        """Write what a tick leaves in the folder and in the trackers; give its line of ``stats.jsonl``."""
         strengths = {
             name: float(layer.strength()) for name, layer in noise_layers(self.state.generator).items()
         }
@@ -299,8 +312,11 @@ class _Run:
         numbers = {name: value for name, value in stats.items() if isinstance(value, (int, float))}
         named = {f"noise_strength/{name}": value for name, value in strengths.items()}
         self.accelerator.log(numbers | named, step=self.images_seen)
-        if self.on_tick:
-            self.on_tick(TickInfo(generator, self.images_seen, stats, self.folder.path, is_last))
+        return stats
+
+    def _export(self, name: str) -> Path:
+        tensors = {n: t for n, t in self.state.tensors().items() if n.startswith("ema/")}
+        return self._write(tensors, self.folder.path / name)
 
     def _save_samples(self, generator: Generator) -> None:
         seed, count = self.config.seed, self.config.sample_grid
@@ -310,27 +326,34 @@ class _Run:
         if self.config.conditional:
             in_order = torch.arange(count) * self.config.classes // count
             labels = (in_order.to(z.device),)
-        with torch.no_grad(), frozen(generator, derive(seed, "grid noise")):
-            self.folder.save_samples(generator(z, *labels), self.images_seen)
+        parts = []
+        for first in range(0, count, self.config.batch):
+            one = slice(first, first + self.config.batch)
+            with torch.no_grad(), frozen(generator, derive(seed, "grid noise"), first_sample=first):
+                parts.append(generator(z[one], *(each[one] for each in labels)))
+        self.folder.save_samples(torch.cat(parts), self.images_seen)
 
     def _save(self) -> Path:
         states = by_process(self.accelerator, random_states(self.accelerator.device))
         if self.is_main:
-            write_snapshot(
-                self.folder.path,
-                {**self.state.tensors(), **{f"rng/{name}": state for name, state in states.items()}},
-                config=self.config,
-                images_seen=self.images_seen,
-                step=self.state.step,
-                data=self.data,
-                device=self.accelerator.device.type,
-            )
-            written = snapshot_path(self.folder.path, self.images_seen)
+            tensors = {**self.state.tensors(), **{f"rng/{name}": state for name, state in states.items()}}
+            written = self._write(tensors, snapshot_path(self.folder.path, self.images_seen))
             prune_snapshots(self.folder.path, self.config.keep_snapshots, written)
         self.accelerator.wait_for_everyone()  # whoever goes on to read the newest snapshot must find this one
         path = snapshot_path(self.folder.path, self.images_seen)
         self.trainer.last_snapshot = path
         return path
+
+    def _write(self, tensors: Mapping[str, Tensor], path: Path) -> Path:
+        return write_snapshot(
+            path,
+            tensors,
+            config=self.config,
+            images_seen=self.images_seen,
+            step=self.state.step,
+            data=self.data,
+            device=self.accelerator.device.type,
+        )
 
     def _images_per_s(self) -> float:
         return self._steps_timed * self.config.batch / max(self._step_seconds_s, 1e-9)

@@ -19,6 +19,7 @@ _STYLEGAN2: dict[str, Any] = {
     "r1_rule": "config-e",
     "r1_interval": 16,
     "tick_kimg": 4.0,
+    "keep_snapshots": 5,
 }
 """Config e of Karras et al. (2020), arXiv:1912.04958, with the lengths of the paper's runs."""
 
@@ -33,6 +34,7 @@ _SMALL: dict[str, Any] = {
     "r1_gamma": 3.0,
     "kimg": 100.0,
     "tick_kimg": 2.0,
+    "snapshot_ticks": 5,
     "ema_kimg": 5.0,
     "ema_rampup": 0.05,
 }

@@ -58,6 +58,7 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
         )
     for name, wanted, found in (
         ("resolution", config.resolution, height),
+        ("image_width", config.image_width, width),
         ("channels", config.channels, channels),
     ):
         if wanted not in (None, found):
@@ -200,6 +201,19 @@ class TrainState:
         copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in named.items()}
         return {name: tensor.contiguous() for name, tensor in copies.items()}
 
+    def _check_complete(self, tensors: Mapping[str, Tensor], step: int, source: str) -> None:
+        """Refuse a snapshot that lacks what is no weight; moments are there from the first step on."""
+        wanted = ["tick/sums", *(["path_length/average"] if self._has_paths else [])]
+        missing = [name for name in wanted if name not in tensors]
+        if not missing and tensors["tick/sums"].shape != (len(self.sums), 2):
+            missing = ["tick/sums of this shape"]
+        for part in ("adam_g", "adam_d") if step else ():
+            missing += [] if _part(tensors, part) else [part]
+        if missing:
+            raise InputError(
+                f"{source} is no state to go on from, for it lacks {missing[0]}; take another snapshot"
+            )
+
     def load(self, tensors: Mapping[str, Tensor], step: int, source: str) -> None:
         """Take over a state.
 
@@ -209,8 +223,9 @@ class TrainState:
             source: Where they come from, for messages.
 
         Raises:
-            InputError: They are of another architecture.
+            InputError: They are of another architecture, or some are missing.
         """
+        self._check_complete(tensors, step, source)
         load_weights(self.generator, tensors, "generator", source)
         load_weights(self.discriminator, tensors, "discriminator", source)
         load_weights(self.ema.module, tensors, "ema", source)

@@ -45,14 +45,17 @@ class Watch:
 
     Args:
         explain: Says what is to be said of a measure that is not finite, from its name and value.
-        overflow_is_error: Whether infinite gradients are errors, which under a loss scaler they are not.
+        excuses: Measures that may be infinite where another is, by that other's name: under a loss scaler,
+            which leaves out the step of a scaled gradient that overflows.
     """
 
-    def __init__(self, explain: Callable[[str, float], str], overflow_is_error: bool = True) -> None:
+    def __init__(
+        self, explain: Callable[[str, float], str], excuses: Mapping[str, str] | None = None
+    ) -> None:
         self.values: dict[str, float] = {}
         self._unread: dict[str, Tensor] = {}
         self._explain = explain
-        self._overflow_is_error = overflow_is_error
+        self._excuses = excuses or {}
 
     def add(self, measures: Mapping[str, Tensor]) -> None:
         """Note measures, float32 scalars without a graph, and leave them on the device."""
@@ -71,7 +74,7 @@ class Watch:
         self._unread = {}
         self.values |= values
         for name, value in values.items():
-            excused = name.startswith("grad_norm") and not self._overflow_is_error
+            excused = name in self._excuses and not math.isfinite(self.values[self._excuses[name]])
             if name in TERMS and not math.isfinite(value) and not excused:
                 raise NonFiniteError(self._explain(name, value))
 
@@ -174,7 +177,7 @@ class Trainer:
         own = None if labels is None else self._to_device(labels)
         watch = Watch(
             lambda name, value: self._diagnosis.explain(name, value, real, own, self.last_snapshot),
-            not state.scaler.is_enabled() or self._overflows >= MOST_OVERFLOWS,
+            self._excuses(),
         )
         with self._noise_source(state.generator, step, self._first_sample), self._half():
             fake = self._synthesise(self._styles.inputs(state.generator, step))
@@ -269,6 +272,13 @@ class Trainer:
         watch.add({"grad_norm_pl": _gradient_norm(self._of_g)})
         watch.settle()
         state.optimizer_g.step()
+
+    def _excuses(self) -> dict[str, str]:
+        """Scaled gradients may overflow, now and then; those of lazy penalties are not scaled."""
+        if not self.state.scaler.is_enabled() or self._overflows >= MOST_OVERFLOWS:
+            return {}
+        scaled = {"grad_norm_d": "grad_norm_d", "grad_norm_g": "grad_norm_g"}
+        return scaled if self.r1.is_lazy else scaled | {"grad_norm_r1": "grad_norm_d"}
 
     def _settle(self, watch: Watch) -> None:
         if self._reads_are_free:

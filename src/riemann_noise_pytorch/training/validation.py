@@ -52,6 +52,7 @@ _NOT_NEGATIVE = (
     *("noise_strength", "r1_gamma", "pl_weight", "style_mixing", "ema_kimg", "seed", "workers"),
     *("keep_snapshots", "classes"),
 )
+_ABSURD = 1e12
 _SHARES = ("pl_decay", "style_mixing")
 
 
@@ -102,6 +103,8 @@ def _check_numbers(config: "TrainConfig") -> None:
             math.isfinite(value) and (value > 0 or (name in _NOT_NEGATIVE and value == 0))
         ):
             raise InputError(f"{name} is {value}, but it must be a finite number, {lowest}; change it")
+        if value is not None and name != "seed" and value > _ABSURD:
+            raise InputError(f"{name} is {value}, which no run can have; change it")
     for name in ("beta1", "beta2"):
         value = getattr(config, name)
         if not 0 <= value < 1:
@@ -140,7 +143,8 @@ def _check_architecture(config: "TrainConfig") -> None:
 
 
 def _check_unused(config: "TrainConfig") -> None:
-    if config.r1_rule != "given" and config.r1_gamma:
+    row_gamma = PRESETS[config.preset].get("r1_gamma", 0.0)
+    if config.r1_rule != "given" and config.r1_gamma not in (0, row_gamma):
         raise InputError(
             f"r1_gamma {config.r1_gamma:g} contradicts r1_rule {config.r1_rule}; leave r1_gamma out, or set "
             "r1_rule to given"
@@ -149,12 +153,14 @@ def _check_unused(config: "TrainConfig") -> None:
     has_r1 = config.r1_gamma > 0 or config.r1_rule != "given"
     if not has_r1:
         unused["r1_interval"] = "r1_gamma 0; set that above 0"
-    if not has_r1 and config.pl_weight == 0:
+    corrects_g = config.architecture == "stylegan2" and config.adam_lazy_correction
+    if not has_r1 and config.architecture == "dcgan":
         unused["adam_lazy_correction"] = "r1_gamma 0; set that above 0"
     if config.pl_weight == 0:
-        unused |= dict.fromkeys(
-            ("pl_interval", "pl_batch_shrink", "pl_decay"), "pl_weight 0; set that above 0"
-        )
+        of_paths = ("pl_batch_shrink", "pl_decay", *(() if corrects_g else ("pl_interval",)))
+        unused |= dict.fromkeys(of_paths, "pl_weight 0; set that above 0")
+    if config.precision == "no":
+        unused["half_resolutions"] = "precision no; set that to bf16 or fp16"
     if config.ema_norm_statistics == "copy":
         unused["ema_recalibration_images"] = "ema_norm_statistics copy; set that to recalibrate"
     for name, told in unused.items():
@@ -168,13 +174,25 @@ def _check_classes(config: "TrainConfig") -> None:
 
 
 def _check_noise(config: "TrainConfig") -> None:
+    chosen = {config.noise, *_kinds_of_layers(config)}
     for names, kinds in NOISE_OPTIONS.items():
         for name in names:
-            if config.noise not in kinds and getattr(config, name) != defaults(config)[name]:
+            if not chosen.intersection(kinds) and getattr(config, name) != defaults(config)[name]:
                 raise InputError(
                     f"{name} has no meaning with noise {config.noise}; leave it out, or set noise to "
                     f"{' or '.join(kinds)}"
                 )
+
+
+def _kinds_of_layers(config: "TrainConfig") -> set[str]:
+    """Kinds of noise that single layers have; a preset of Riemannian noise is of that kind."""
+    if not config.noise_layers.strip():
+        return set()
+    from riemann_noise_pytorch.models.noise_choice import parse_noise_layers  # these import torch
+    from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
+
+    kinds = set(parse_noise_layers(config.noise_layers).values())
+    return kinds | ({"riemannian"} if kinds & RIEMANN_PRESETS.keys() else set())
 
 
 def _check_names_of_other_rooms(config: "TrainConfig") -> None:
@@ -183,7 +201,7 @@ def _check_names_of_other_rooms(config: "TrainConfig") -> None:
 
     if config.resize_filter not in RESIZE_FILTERS:
         raise unknown_name("resize filter", config.resize_filter, RESIZE_FILTERS)
-    if config.noise != "riemannian":
+    if "riemannian" not in {config.noise, *_kinds_of_layers(config)}:
         return
     preset = config.riemann_preset or ROW_PRESET
     if preset not in RIEMANN_PRESETS:
@@ -222,6 +240,19 @@ def _check_batch(config: "TrainConfig", processes: int) -> None:
             f"a share of {share} images cannot be split into groups of {config.stddev_group}, so processes "
             "would compare other images than one would; give a batch of a multiple of "
             f"{processes * config.stddev_group}, or another stddev_group"
+        )
+    if processes == 1 and config.architecture == "stylegan2" and config.stddev_group > 1 < config.batch:
+        most = min(config.stddev_group, config.batch)
+        if all(config.batch % group for group in range(2, most + 1)):
+            raise InputError(
+                f"a batch of {config.batch} cannot be split into groups of 2 to {most} images, whose spread "
+                f"the discriminator compares; give a multiple of {config.stddev_group}, or stddev_group 1"
+            )
+    if config.pl_weight and processes > 1 and share % config.pl_batch_shrink:
+        raise InputError(
+            f"a share of {share} images cannot be shrunk {config.pl_batch_shrink} times without rest, so "
+            "processes would see other paths than one would; give a batch of a multiple of "
+            f"{processes * config.pl_batch_shrink}, or another pl_batch_shrink"
         )
     if config.pl_weight and share < config.pl_batch_shrink:
         raise InputError(

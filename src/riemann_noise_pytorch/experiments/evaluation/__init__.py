@@ -1,0 +1,1 @@
+"""Evaluation: one target, many metrics, and records another laboratory can compare with."""

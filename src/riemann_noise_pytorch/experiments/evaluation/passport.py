@@ -1,0 +1,76 @@
+"""What must be known to compare a number with another laboratory's."""
+
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+
+from riemann_noise_pytorch.data.imageset import ImageSet
+from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
+from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.experiments.records import commit, environment
+from riemann_noise_pytorch.metrics.extractors.interfaces import Extractor
+
+PACKAGES = ("riemann-noise-pytorch", "torch", "torch-fidelity", "torchvision", "numpy")
+
+
+def target_record(target: Target) -> dict[str, Any]:
+    """Say what was measured; the kind of noise, for a run of this package."""
+    record: dict[str, Any] = {
+        "name": target.name,
+        "kind": target.kind,
+        "sha256": target.sha256,
+        "snapshot": target.snapshot,
+        "images_seen": target.images_seen,
+    }
+    if target.config is not None:
+        options = asdict(target.config)
+        record |= {name: options[name] for name in ("preset", "architecture", "noise", "seed")}
+    return record
+
+
+def data_record(images: ImageSet | None, resize_filter: str) -> dict[str, Any] | None:
+    """Say which real images there were; None for none."""
+    if images is None:
+        return None
+    return {
+        "name": images.name,
+        "sha256": images.content_hash(),
+        "count": len(images),
+        "image_shape": list(images.image_shape),
+        "resize_filter": resize_filter,
+    }
+
+
+def extractor_record(extractor: Extractor | None) -> dict[str, Any] | None:
+    """Say what turned images into features; None for nothing."""
+    if extractor is None:
+        return None
+    return {
+        "name": extractor.name,
+        "key": extractor.key,
+        "weights_sha256": extractor.weights_sha256,
+        "resize_filter": extractor.resize,
+    }
+
+
+def settings_record(config: EvaluateConfig, processes: int) -> dict[str, Any]:
+    """Say with which seeds, precision and versions it was measured."""
+    return {
+        "seed": config.seed,
+        "truncation_psi": config.truncation_psi,
+        "weights": config.which,
+        "batch": config.batch,
+        "processes": processes,
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "environment": environment(torch.get_num_threads()),
+        "commit": commit(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,92 @@
+"""The side that is measured: images by index, drawn from a generator or taken from a set."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from riemann_noise_pytorch.data.imageset import ImageSet
+from riemann_noise_pytorch.experiments.evaluation.drawing import Draws
+from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.metrics.feature_sets import ImageSource, real_subset, stored
+from riemann_noise_pytorch.models.latent_space import Labels
+from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.statistics.sampling import Processes
+
+Say = Callable[[str], object]
+
+
+@final
+class Subject:
+    """What the images of a target are, whatever it is.
+
+    Args:
+        target: The target.
+        images: Its images, for a target that is a set.
+        seed: Seed of latents, noise and classes, or of the choice among the images.
+        device: Where the generator is.
+        labels: Classes by index, for a generator that must be told.
+        options: Further arguments of the generator.
+        say: Called with a line where values lie outside the usual range.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        images: ImageSet | None,
+        *,
+        seed: int,
+        device: torch.device | str,
+        labels: Labels | None,
+        options: dict[str, Any],
+        say: Say,
+    ) -> None:
+        self._target, self._images, self._seed = target, images, seed
+        self._device, self._labels, self._options, self._say = device, labels, options, say
+        self._told = False
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there are only so many images."""
+        return self._images is not None
+
+    @cached_property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape (C, H, W) of one image."""
+        if self._images is not None:
+            return self._images.image_shape
+        return tuple(self._draws(0)(0, 1).shape[1:])
+
+    def available(self, count: int) -> int:
+        """How many of so many images there are."""
+        return count if self._images is None else min(count, len(self._images))
+
+    def source(self, redraw: int, count: int) -> ImageSource:
+        """Give ``count`` images by index: of a generator those of one redraw, of a set a random part."""
+        if self._images is not None:
+            return stored(self._images, real_subset(len(self._images), count, derive(self._seed, "measured")))
+        draws = self._draws(redraw)
+
+        def source(first: int, many: int) -> Tensor:
+            images = draws(first, many)
+            if not self._told and draws.range_warning:
+                self._told = True
+                self._say(draws.range_warning)
+            return images
+
+        return source
+
+    def all_images(self, redraw: int, count: int, batch: int, processes: Processes) -> Tensor:
+        """Give ``count`` images at once, uint8 (count, C, H, W) on the CPU, in every process."""
+        source, share = self.source(redraw, count), processes.share(count)
+        mine = torch.zeros(processes.largest_share(count), *self.image_shape, dtype=torch.uint8)
+        for first in range(share.start, share.stop, batch):
+            images = source(first, min(batch, share.stop - first))
+            mine[first - share.start : first - share.start + len(images)] = images.cpu()
+        return processes.gathered(mine.to(self._device))[:count].cpu()
+
+    def _draws(self, redraw: int) -> Draws:
+        seed = derive(self._seed, "redraw", redraw)
+        return Draws(self._target, seed, device=self._device, labels=self._labels, options=self._options)
