@@ -1,0 +1,89 @@
+"""Loss curves of StyleGAN2 in bfloat16 beside float32, as far apart as two seeds are.
+
+A short run of the small row with Euclidean noise in float32 and in bfloat16 from the same weights, images and
+noise, and in float32 from other seeds. Curves are means over windows of steps; the distance of two curves is
+the root mean square of their difference. Training is chaotic, so roundings alone part two runs: bfloat16
+agrees where it is no further from float32 than other seeds are.
+
+Run: python benchmarks/bench_stylegan2_precision.py [--steps 400] [--batch 16] [--others 1 2]
+"""
+
+import argparse
+import math
+import tempfile
+from itertools import combinations
+from pathlib import Path
+
+import torch
+from measuring import record
+
+from riemann_noise_pytorch.cli.allocator import keep_big_buffers
+from riemann_noise_pytorch.data.images import open_images
+from riemann_noise_pytorch.training.config import resolve_config
+from riemann_noise_pytorch.training.hooks import StepInfo
+from riemann_noise_pytorch.training.loop import train
+
+WINDOW = 20
+CURVES = ("loss_g", "loss_d")
+HALF = {"precision": "bf16", "half_resolutions": 4}
+
+
+def curves(seed: int, options: argparse.Namespace, **changes: object) -> dict[str, list[float]]:
+    """Train, and give each loss as means over windows of steps."""
+    kimg = options.steps * options.batch / 1000
+    lengths = {"batch": options.batch, "kimg": kimg, "tick_kimg": kimg, "seed": seed, "device": "cpu"}
+    config = resolve_config("stylegan2-eni-small", {"data": "digits", **lengths, **changes})
+    seen: dict[str, list[float]] = {name: [] for name in CURVES}
+
+    def note(info: StepInfo) -> None:
+        for name, values in seen.items():
+            values.append(info.measures[name])
+
+    with tempfile.TemporaryDirectory() as folder:
+        images = open_images(config.data, resolution=config.resolution)
+        train(config, images, Path(folder) / "run", progress=note)
+    starts = range(0, options.steps - WINDOW + 1, WINDOW)
+    return {name: [sum(values[i : i + WINDOW]) / WINDOW for i in starts] for name, values in seen.items()}
+
+
+def apart(first: list[float], second: list[float]) -> float:
+    """Root mean square of the difference of two curves."""
+    return math.sqrt(sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) / len(first))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--others", type=int, nargs="+", default=[1, 2], help="seeds of further runs")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--record", type=Path, help="append the results to this file")
+    options = parser.parse_args()
+    keep_big_buffers()
+    torch.set_num_threads(options.threads)
+    half = curves(0, options, **HALF)
+    whole = {seed: curves(seed, options) for seed in (0, *options.others)}
+    results = []
+    for name in CURVES:
+        distance = apart(half[name], whole[0][name])
+        seeds = [apart(whole[a][name], whole[b][name]) for a, b in combinations(whole, 2)]
+        print(
+            f"{name}: bfloat16 and float32 {distance:.3f} apart, two seeds of float32 "
+            f"{min(seeds):.3f} to {max(seeds):.3f}, over {options.steps} steps of {options.batch} images"
+        )
+        results.append(
+            {
+                "curve": name,
+                "bfloat16_to_float32": round(distance, 4),
+                "seeds_of_float32": [round(value, 4) for value in seeds],
+                "bfloat16": [round(value, 4) for value in half[name]],
+                "float32": {seed: [round(v, 4) for v in runs[name]] for seed, runs in whole.items()},
+            }
+        )
+    if options.record:
+        lengths = {"steps": options.steps, "batch": options.batch, "window": WINDOW, **HALF}
+        record(options.record, options.threads, benchmark="stylegan2-precision", **lengths, results=results)
+
+
+if __name__ == "__main__":
+    main()
