@@ -8,6 +8,7 @@ from rich.console import Console
 
 from riemann_noise_pytorch.cli.progress import TrainingDisplay
 from riemann_noise_pytorch.models.dcgan import DCGANGenerator
+from riemann_noise_pytorch.statistics.sampling import ALONE
 from riemann_noise_pytorch.training.loop import StepInfo, TickInfo
 
 STEP = StepInfo(50, 200, 5000, 1000.0, {"loss_g": 0.5, "loss_d": 1.25})
@@ -15,7 +16,7 @@ STEP = StepInfo(50, 200, 5000, 1000.0, {"loss_g": 0.5, "loss_d": 1.25})
 
 def tick(loss_d: float | None = 1.25) -> TickInfo:
     stats = {"kimg": 5.0, "images_per_s": 1000.0, "loss_g": 0.5, "loss_d": loss_d}
-    return TickInfo(DCGANGenerator(16, width=4), 5000, stats, Path("run"), False)
+    return TickInfo(DCGANGenerator(16, width=4), 5000, stats, Path("run"), False, ALONE, Path)
 
 
 @pytest.mark.parametrize(("terminal", "lines"), [(False, 2), (True, 0)])

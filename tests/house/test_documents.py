@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from riemann_noise_pytorch.metrics.catalogue import explain
 from tests.house.test_equations import numbers
 
 ROOT = Path(__file__).parents[2]
@@ -41,3 +42,16 @@ def test_every_deviation_of_the_code_is_told_in_the_documents() -> None:
 
 def _exists(name: str) -> bool:
     return any((folder / name).exists() for folder in (ROOT, ROOT / "src" / "riemann_noise_pytorch"))
+
+
+def test_the_document_on_evaluation_explains_every_metric_as_the_command_does() -> None:
+    text = (ROOT / "docs" / "evaluation.md").read_text()
+    for names, line in explain():
+        shown = ", ".join(f"`{name}`" for name in names.split(", "))
+        assert f"| {shown} | {line} |" in text
+    files = re.findall(r"`((?:tests/[\w/]*)?test_\w+\.py|tests/[\w/]+/)`", text)
+    assert len(files) >= 6
+    folder = ""
+    for name in files:
+        folder = name.rpartition("/")[0] or folder
+        assert (ROOT / folder / name.rpartition("/")[2]).exists(), name

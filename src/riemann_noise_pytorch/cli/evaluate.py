@@ -61,19 +61,23 @@ def main(arguments: Sequence[str]) -> None:
         device=device,
     )
     out = options.out or (Path(options.target) if target.kind == "run" else Path())
-    with EvaluateDisplay(make_console(stderr=True), quiet=processes.rank > 0) as display:
-        found = evaluate(
-            target,
-            config,
-            out=out,
-            resume=options.resume,
-            device=device,
-            processes=processes,
-            report=display.update,
-            say=display.say,
-        )
-    if processes.rank == 0:
-        print_evaluations(make_console(), found, out)
+    found: list[Evaluation] = []
+    try:
+        with EvaluateDisplay(make_console(stderr=True), quiet=processes.rank > 0) as display:
+            evaluate(
+                target,
+                config,
+                out=out,
+                resume=options.resume,
+                device=device,
+                processes=processes,
+                report=display.update,
+                say=display.say,
+                tell=found.append,
+            )
+    finally:  # what was measured before a failure is known, and shown
+        if processes.rank == 0 and found:
+            print_evaluations(make_console(), found, out)
 
 
 def metric_list() -> str:

@@ -80,6 +80,10 @@ class TrainingDisplay:
         kimg = (evaluations[0].target["images_seen"] or 0) / 1000
         self._console.print(f"{kimg:.1f} kimg  {shown}", soft_wrap=True)
 
+    def say(self, line: str) -> None:
+        """Write a line that the user should know."""
+        self._console.print(line, soft_wrap=True, markup=False)
+
 
 def _line(info: StepInfo, losses: Mapping[str, float]) -> str:
     whole_kimg = info.images_seen / info.step * info.steps / 1000

@@ -19,7 +19,7 @@ from riemann_noise_pytorch.training.config import TrainConfig, resolve_config
 if TYPE_CHECKING:
     from riemann_noise_pytorch.cli.progress import TrainingDisplay
     from riemann_noise_pytorch.data.imageset import ImageSet
-    from riemann_noise_pytorch.experiments.evaluation.in_training import TrainingEvaluation
+    from riemann_noise_pytorch.experiments.evaluation.in_training import Schedule, TrainingEvaluation
     from riemann_noise_pytorch.training.hooks import TickInfo
 
 
@@ -43,8 +43,9 @@ class TrainOptions:
     metrics: str | None = None
     """Metrics measured while training, such as quick or fid5k,ppl5k_zfull, into metric-NAME.jsonl; the best
     average by the first of them is kept as best.safetensors. riemann-noise evaluate --help explains each."""
-    metric_ticks: int = 10
-    """Ticks from one such measurement to the next; the last tick is always measured."""
+    metric_ticks: int | None = None
+    """Ticks from one such measurement to the next; the last tick is always measured. None: 10, or as the
+    resumed run was told."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -55,14 +56,14 @@ def main(arguments: Sequence[str]) -> None:
     """
     options = parse(TrainOptions, "train", arguments, TrainOptions(_defaults(arguments)))
     options.config.validate()
-    run_dir = _run_dir(options)
+    run_dir, schedule = _run_dir(options), _schedule(options)
     keep_big_buffers()
     if options.dry_run:
         described = _description(options.config)
         if _is_first():
             print(described)
     elif run_dir is not None:
-        _train(options, run_dir)
+        _train(options, run_dir, schedule)
 
 
 def _defaults(arguments: Sequence[str]) -> TrainConfig:
@@ -120,7 +121,7 @@ def _description(config: TrainConfig) -> str:
     return json.dumps(dataclasses.asdict(describe(config, _open(config), tell=tell)), indent=1)
 
 
-def _train(options: TrainOptions, run_dir: Path) -> None:
+def _train(options: TrainOptions, run_dir: Path, schedule: "Schedule | None") -> None:
     from riemann_noise_pytorch.cli.progress import TrainingDisplay
     from riemann_noise_pytorch.training.loop import train
 
@@ -130,7 +131,7 @@ def _train(options: TrainOptions, run_dir: Path) -> None:
             f"Training on {len(images)} images of {images.name}{_skipped(images)}, into {run_dir}", flush=True
         )
     with TrainingDisplay() as display:
-        measure = _evaluation(options, images, display)
+        measure = None if schedule is None else _evaluation(schedule, options.config, images, display)
 
         def on_tick(info: "TickInfo") -> None:
             display.tick(info)
@@ -149,25 +150,34 @@ def _train(options: TrainOptions, run_dir: Path) -> None:
         print(f"Done: {last}")
 
 
-def _evaluation(
-    options: TrainOptions, images: "ImageSet", display: "TrainingDisplay"
-) -> "TrainingEvaluation | None":
-    """What measures while the run trains: as asked for, or as the resumed run was told before."""
+def _schedule(options: TrainOptions) -> "Schedule | None":
+    """What is measured while the run trains: as asked for, or as the resumed run was told before."""
     if options.metrics is None and options.resume is None:
+        if options.metric_ticks is not None:
+            raise InputError("metric ticks has no meaning without --metrics; name some, or leave it out")
         return None
-    from riemann_noise_pytorch.experiments.evaluation.in_training import Schedule, TrainingEvaluation
+    from riemann_noise_pytorch.experiments.evaluation.in_training import DEFAULT_TICKS, Schedule
 
+    before = None if options.resume is None else Schedule.of_run(options.resume)
     if options.metrics is not None:
-        schedule: Schedule | None = Schedule(options.metrics, options.metric_ticks)
-    else:
-        assert options.resume is not None
-        schedule = Schedule.of_run(options.resume)
-    if schedule is None:
-        return None
+        before = Schedule(options.metrics, before.every_ticks if before else DEFAULT_TICKS)
+    if before is None or options.metric_ticks is None:
+        return before
+    return Schedule(before.metrics, options.metric_ticks)
+
+
+def _evaluation(
+    schedule: "Schedule", config: TrainConfig, images: "ImageSet", display: "TrainingDisplay"
+) -> "TrainingEvaluation":
+    from riemann_noise_pytorch.experiments.evaluation.in_training import TrainingEvaluation
     from riemann_noise_pytorch.training.state import config_for_images
 
-    config = config_for_images(options.config, images)
-    return TrainingEvaluation(schedule, config, images, display.measured)
+    say = display.say if _is_first() else _silent
+    return TrainingEvaluation(schedule, config_for_images(config, images), images, display.measured, say)
+
+
+def _silent(_: str) -> None:
+    """Tell nobody: the first process speaks for all."""
 
 
 def _skipped(images: "ImageSet") -> str:

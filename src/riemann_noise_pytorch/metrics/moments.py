@@ -69,7 +69,7 @@ class Moments:
 
     @staticmethod
     def of(features: Tensor) -> "Moments":
-        """Take the moments of a batch: one product of 2 N d^2 operations, in float64.
+        """Take the moments of a batch: one symmetric product, N d^2 operations in float64.
 
         A merge reads and writes d x d numbers whatever the batch, so batches of about d / 2 vectors or more
         are the cheap ones.
@@ -87,8 +87,8 @@ class Moments:
         check_rows(features, "given", 1)
         x = features.detach().to("cpu", torch.float64)
         mean = x.mean(dim=0)
-        centred = x - mean
-        return Moments(len(x), mean, centred.mT @ centred)
+        centred = (x - mean).numpy()  # NumPy multiplies it with its own transpose by half of the operations
+        return Moments(len(x), mean, torch.from_numpy(centred.T @ centred))
 
     def __add__(self, other: "Moments") -> "Moments":
         if len(self.mean) != len(other.mean):

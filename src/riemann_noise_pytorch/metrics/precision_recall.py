@@ -37,9 +37,10 @@ NEIGHBOURS = 3
 """Kynkaanniemi et al.: k = 3 in VGG16's features of 50,000 images."""
 SMALLEST = NEIGHBOURS + 1
 """With k neighbours, k + 1 images: each must have a k-th other."""
-BLOCK = 4096
-"""Vectors on either side of a block of distances: 128 MiB in float64."""
-NUMBERS_AT_ONCE = BLOCK * BLOCK
+BLOCK = 2048
+"""Vectors on either side of a block of distances: 32 MiB in float64."""
+NUMBERS_AT_ONCE = 2**23
+"""Features of one side in memory at once, in float64: 64 MiB."""
 ROUNDING = 4 * torch.finfo(torch.float64).eps
 """Times d and the squared norms: bounds the rounding of the three products of a squared distance."""
 
@@ -64,7 +65,7 @@ def precision_recall(
 ) -> PrecisionRecall:
     """Compute precision and recall by k nearest neighbours.
 
-    For N images on either side this costs 4 N^2 d operations in float64 and about 0.7 GB beside the features,
+    For N images on either side this costs 4 N^2 d operations in float64 and about 0.3 GiB beside the features,
     whatever N.
 
     Args:

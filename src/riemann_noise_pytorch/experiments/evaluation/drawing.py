@@ -8,7 +8,8 @@ from torch import Tensor
 
 from riemann_noise_pytorch.data.images import to_uint8
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.experiments.evaluation.targets import Target, place_of_failure
+from riemann_noise_pytorch.experiments.evaluation.own_code import place_of_failure
+from riemann_noise_pytorch.experiments.evaluation.targets import Target
 from riemann_noise_pytorch.models.latent_space import Labels
 from riemann_noise_pytorch.noise.control import frozen
 from riemann_noise_pytorch.noise.foreign import generators_of, seeded

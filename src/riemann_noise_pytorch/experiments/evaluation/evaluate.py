@@ -23,6 +23,7 @@ from riemann_noise_pytorch.experiments.evaluation.metric_files import (
     Evaluation,
     append_evaluation,
     read_evaluations,
+    require_writable,
 )
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.plan import Plan
@@ -31,6 +32,8 @@ from riemann_noise_pytorch.metrics.catalogue import Metric
 from riemann_noise_pytorch.metrics.reference_cache import default_folder
 from riemann_noise_pytorch.statistics.sampling import ALONE, Processes
 
+IDLE = ("name", "batch", "processes", "environment")
+"""Parts of records that change no number beyond rounding."""
 Report = Callable[[str, int, int], object]
 Say = Callable[[str], object]
 
@@ -46,6 +49,7 @@ def evaluate(
     processes: Processes = ALONE,
     report: Report | None = None,
     say: Say | None = None,
+    tell: Callable[[Evaluation], object] | None = None,
 ) -> list[Evaluation]:
     """Measure a target.
 
@@ -59,20 +63,25 @@ def evaluate(
         processes: Which of several processes this is; the first writes.
         report: Called as ``report(stage, done, total)`` as the work goes on.
         say: Called with a line where something is to be known.
+        tell: Called with each number when it is complete, in every process.
 
     Returns:
         What was measured, in the order asked for; what ``resume`` left out is read from the files.
 
     Raises:
-        InputError: A metric cannot be measured on this target, or options do not fit.
+        InputError: A metric cannot be measured on this target, options do not fit, or ``out`` cannot be
+            written.
         NonFiniteError: Images, features or distances are not finite.
     """
-    say = say or _silent
+    say, tell = say or _silent, tell or _silent
     plan = Plan(target, config, images, device, processes, say)
-    done = _finished(plan, out) if resume and out is not None else {}
+    if out is not None and processes.rank == 0:
+        require_writable(out)
+    done = _finished(plan, out, say) if resume and out is not None else {}
+    for evaluation in done.values():
+        tell(evaluation)
     todo = [metric for metric in plan.metrics if metric.name not in done]
-    started_s = time.perf_counter()
-    for metric, measured in _measure(plan, todo, report or _silent, say):
+    for metric, measured, seconds in _measure(plan, todo, report or _silent, say):
         evaluation = Evaluation(
             metric=plan.keys[metric.name],
             name=measured.name,
@@ -81,12 +90,12 @@ def evaluate(
             values=measured.values,
             target=plan.target_record,
             protocol=plan.protocol(metric),
-            seconds=round(time.perf_counter() - started_s, 1),
+            seconds=round(seconds, 1),
         )
         if out is not None and processes.rank == 0:
             append_evaluation(out, evaluation)
         done[metric.name] = evaluation
-        started_s = time.perf_counter()
+        tell(evaluation)
     return [done[metric.name] for metric in plan.metrics]
 
 
@@ -94,38 +103,54 @@ def _silent(*_: object) -> None:
     """Tell nobody."""
 
 
-def _finished(plan: Plan, folder: Path) -> dict[str, Evaluation]:
-    """What the files hold already of the same target, protocol and versions, by the metric's name."""
-    found = {(e.metric, _text(e.target), _text(e.protocol)): e for e in read_evaluations(folder)}
-    wanted = {
-        metric.name: (plan.keys[metric.name], _text(plan.target_record), _text(plan.protocol(metric)))
+def _finished(plan: Plan, folder: Path, say: Say) -> dict[str, Evaluation]:
+    """What the files hold already of the same target, protocol and versions, by the metric's name.
+
+    Only what every process has found, for all must do the same work, whether or not they share a folder.
+    """
+    found = {_mark(e.metric, e.target, e.protocol): e for e in read_evaluations(folder, say)}
+    marks = {
+        metric.name: _mark(plan.keys[metric.name], plan.target_record, plan.protocol(metric))
         for metric in plan.metrics
     }
-    return {name: found[key] for name, key in wanted.items() if key in found}
+    own = torch.tensor([[mark in found for mark in marks.values()]], device=plan.device)
+    everywhere = plan.processes.gathered(own).all(dim=0).tolist()
+    pairs = zip(marks.items(), everywhere, strict=True)
+    return {name: found[mark] for (name, mark), is_there in pairs if is_there}
 
 
-def _text(record: Mapping[str, Any]) -> str:
-    return json.dumps(record, sort_keys=True)
+def _mark(metric: str, target: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
+    """What two equal numbers have in common: not the path, the batch and the machine, which only round."""
+    records = [{k: v for k, v in record.items() if k not in IDLE} for record in (target, protocol)]
+    return json.dumps([metric, *records], sort_keys=True)
 
 
 def _measure(
     plan: Plan, metrics: Sequence[Metric], report: Report, say: Say
-) -> Iterator[tuple[Metric, Measured]]:
-    """Measure metrics, those that share an extractor together."""
-    cache = plan.config.cache or default_folder()
-    setting = Setting(plan.config.batch, plan.redraws, plan.config.seed, cache, plan.processes, report, say)
+) -> Iterator[tuple[Metric, Measured, float]]:
+    """Measure metrics, those that share an extractor together; with the seconds it took."""
     groups: dict[str, list[Metric]] = {}
     for metric in metrics:
         extractor = plan.extractor(metric)
         groups.setdefault(extractor.key if extractor else metric.name, []).append(metric)
     for group in groups.values():
-        (first, *_), extractor = group, plan.extractor(group[0])
-        if extractor is not None:
-            asked = [plan.sides[metric.name] for metric in group]
-            yield from measure_features(asked, extractor, plan.subject, plan.images, setting)
-        elif first.family == "swd":
-            yield first, sliced_wasserstein(plan, first, report)
-        elif first.family == "ppl":
-            yield first, path_length(plan, first, report)
-        else:
-            yield first, conditions(plan, first, report)
+        started_s = time.perf_counter()
+        for metric, measured in _measure_group(plan, group, report, say):
+            yield metric, measured, time.perf_counter() - started_s
+
+
+def _measure_group(
+    plan: Plan, group: Sequence[Metric], report: Report, say: Say
+) -> Iterator[tuple[Metric, Measured]]:
+    first, config, extractor = group[0], plan.config, plan.extractor(group[0])
+    if extractor is not None:
+        cache = config.cache or default_folder()
+        setting = Setting(config.batch, plan.redraws, config.seed, cache, plan.processes, report, say)
+        asked = [plan.sides[metric.name] for metric in group]
+        yield from measure_features(asked, extractor, plan.subject, plan.images, setting)
+    elif first.family == "swd":
+        yield first, sliced_wasserstein(plan, first, report)
+    elif first.family == "ppl":
+        yield first, path_length(plan, first, report)
+    else:
+        yield first, conditions(plan, first, report)

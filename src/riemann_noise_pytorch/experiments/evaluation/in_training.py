@@ -1,27 +1,36 @@
 """Evaluation while a run trains: at every so many ticks and at its end; the best average is kept.
 
-It hangs on the loop's ``on_tick`` and draws nothing from torch's generators that it does not put back, so a
-run with metrics equals the run without, bit for bit on a CPU.
+It hangs on the loop's ``on_tick`` and puts torch's generators back, so a run with metrics equals the run
+without, bit for bit on a CPU.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+import torch
+
 from riemann_noise_pytorch.data.imageset import ImageSet
-from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.experiments.evaluation.evaluate import evaluate
 from riemann_noise_pytorch.experiments.evaluation.metric_files import Evaluation, read_evaluations
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
+from riemann_noise_pytorch.experiments.evaluation.plan import Plan
 from riemann_noise_pytorch.experiments.evaluation.targets import Target, weights_sha256
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.metrics.catalogue import parse_metrics
+from riemann_noise_pytorch.models.interfaces import Generator
+from riemann_noise_pytorch.models.networks import build_generator
+from riemann_noise_pytorch.statistics.sampling import ALONE, Processes
 from riemann_noise_pytorch.training.checkpoints import BEST
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.hooks import TickInfo
+from riemann_noise_pytorch.training.state import network_config
 
+DEFAULT_TICKS = 10
 FILE = "evaluation.json"
 HIGHER_IS_BETTER = ("is", "cs", "pr", "ipr")
 
@@ -36,7 +45,7 @@ class Schedule:
     """
 
     metrics: str
-    every_ticks: int = 10
+    every_ticks: int = DEFAULT_TICKS
 
     def __post_init__(self) -> None:
         parse_metrics(self.metrics)
@@ -60,7 +69,9 @@ class Schedule:
             return None
         try:
             return Schedule(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        except (ValueError, TypeError, OSError) as error:
             raise InputError(f"{path} is damaged ({error}); delete it, and give --metrics") from error
 
 
@@ -70,9 +81,13 @@ class TrainingEvaluation:
 
     Args:
         schedule: What and when.
-        config: Options of the training.
+        config: Options of the training, complete.
         images: Its real images.
         tell: Called with what was measured, in the first process.
+        say: Called with a line where something is to be known, in the first process.
+
+    Raises:
+        InputError: A metric cannot be measured on such a run; so told before it begins.
     """
 
     def __init__(
@@ -81,53 +96,101 @@ class TrainingEvaluation:
         config: TrainConfig,
         images: ImageSet,
         tell: Callable[[list[Evaluation]], object],
+        say: Callable[[str], object],
     ) -> None:
-        self._schedule, self._config, self._images, self._tell = schedule, config, images, tell
+        self._schedule, self._config, self._images = schedule, config, images
+        self._tell, self._say = tell, say
         self._options = EvaluateConfig(metrics=schedule.metrics, redraws=1)
         self._first = parse_metrics(schedule.metrics)[0]
+        self._is_written = False
+        with torch.random.fork_rng(devices=[]):
+            untrained = build_generator(network_config(config)).eval()
+            Plan(self._target("the run", untrained, 0), self._options, images, "cpu", ALONE, say)
 
     def __call__(self, info: TickInfo) -> None:
         """Measure, record, and keep the average if it is the best so far.
 
+        A number that is not finite, as of a collapsed generator, is told; it ends the run only where several
+        processes share the work.
+
         Raises:
             RiemannNoiseError: A metric cannot be measured.
         """
+        is_first = info.processes.rank == 0
+        if is_first and not self._is_written:
+            self._schedule.write(info.run_dir)
+            self._is_written = True
         tick, beyond = divmod(info.images_seen // self._config.batch, self._config.steps_per_tick)
         if not info.is_last and (beyond or tick % self._schedule.every_ticks):
             return
-        target = Target(
-            name=str(info.run_dir),
-            kind="run",
-            generator=info.generator,
-            z_dim=info.generator.z_dim,
-            sha256=weights_sha256(info.generator),
-            images_seen=info.images_seen,
-            config=self._config,
-        )
-        is_first = info.processes.rank == 0
-        if is_first:
-            self._schedule.write(info.run_dir)
-        found = evaluate(
-            target,
-            self._options,
-            out=info.run_dir,
-            resume=True,
-            images=self._images,
-            device=next(info.generator.parameters()).device,
-            processes=info.processes,
-        )
+        try:
+            found = self._measured(info)
+        except NonFiniteError as error:
+            if info.processes.world_size > 1:  # the others cannot know whether this one goes on
+                raise
+            self._say(f"not measured at {info.images_seen / 1000:g} kimg: {error}")
+            return
         if is_first:
             if self._is_best(found[0], info.run_dir):
                 info.export(BEST)
             self._tell(found)
 
-    def _is_best(self, evaluation: Evaluation, run_dir: Path) -> bool:
-        """Whether no other evaluation of this run is better; the record itself is in the folder already."""
-        sign = -1 if self._first.family in HIGHER_IS_BETTER else 1
-        same = [e for e in read_evaluations(run_dir) if e.metric == evaluation.metric]
-        return sign * _score(evaluation) <= min(
-            sign * _score(each) for each in same if each.target["kind"] == "run"
+    def _measured(self, info: TickInfo) -> list[Evaluation]:
+        device = next(info.generator.parameters()).device
+        cuda = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cuda):
+            generator = _of_first(info.generator, info.processes)
+            return evaluate(
+                self._target(str(info.run_dir), generator, info.images_seen),
+                self._options,
+                out=info.run_dir,
+                resume=True,
+                images=self._images,
+                device=device,
+                processes=info.processes,
+            )
+
+    def _target(self, name: str, generator: Generator, images_seen: int) -> Target:
+        return Target(
+            name=name,
+            kind="run",
+            generator=generator,
+            z_dim=generator.z_dim,
+            sha256=weights_sha256(generator),
+            images_seen=images_seen,
+            config=self._config,
         )
+
+    def _is_best(self, evaluation: Evaluation, run_dir: Path) -> bool:
+        """Whether no other evaluation of this run by the same protocol is better.
+
+        The record itself is in the folder already.
+        """
+        if not (run_dir / BEST).is_file():
+            return True
+        sign = -1 if self._first.family in HIGHER_IS_BETTER else 1
+        same = [each for each in read_evaluations(run_dir, self._say) if _is_alike(each, evaluation)]
+        return all(sign * _score(evaluation) <= sign * _score(each) for each in same)
+
+
+def _of_first(generator: Generator, processes: Processes) -> Generator:
+    """Give all processes the generator of the first: statistics of batch norm are each process's own."""
+    if processes.world_size == 1:
+        return generator
+    generator = copy.deepcopy(generator)
+    with torch.no_grad():
+        for buffer in generator.buffers():
+            whole = processes.gathered(buffer.reshape(1, -1))
+            buffer.copy_(whole[0].view_as(buffer))
+    return generator
+
+
+def _is_alike(first: Evaluation, second: Evaluation) -> bool:
+    """Whether two numbers of one run may be compared: the same images, seed, extractor and so on."""
+    idle = ("batch", "processes", "versions", "environment", "commit")
+    one, other = ({k: v for k, v in e.protocol.items() if k not in idle} for e in (first, second))
+    kinds = [(e.metric, e.target["kind"], e.target.get("weights")) for e in (first, second)]
+    return one == other and kinds[0] == kinds[1]
 
 
 def _score(evaluation: Evaluation) -> float:

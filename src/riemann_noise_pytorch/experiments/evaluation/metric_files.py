@@ -1,7 +1,10 @@
 """``metric-NAME.jsonl``: one line for every number measured, appended when it is complete."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,37 +45,72 @@ def metric_path(folder: Path, metric: str) -> Path:
     return folder / f"metric-{metric}.jsonl"
 
 
+def require_writable(folder: Path) -> None:
+    """Make sure that a folder takes files before hours are spent on what goes there.
+
+    Raises:
+        InputError: It cannot be made, or not be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"cannot write into {folder}: {reason}; choose another place by --out") from error
+
+
 def append_evaluation(folder: Path, evaluation: Evaluation) -> Path:
     """Append a line to the file of its metric; give the file.
+
+    Where a line was cut off, by a full disk or a killed process, the new one stands below it.
 
     Raises:
         InputError: It cannot be written.
     """
     path = metric_path(folder, evaluation.metric)
     line = asdict(evaluation) | {"timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
-    append_line(path, json.dumps(line))
+    append_line(path, f"{_end_of_line(path)}{json.dumps(line)}")
     return path
 
 
-def read_evaluations(folder: Path) -> list[Evaluation]:
-    """Read what was measured, in the order of the files' names; a line that was cut off is left out.
+def read_evaluations(folder: Path, say: Callable[[str], object] | None = None) -> list[Evaluation]:
+    """Read what was measured, in the order of the files' names.
+
+    Args:
+        folder: The folder.
+        say: Called with a line for each line that is damaged and left out.
 
     Raises:
-        InputError: A line is damaged that is not the last; the message names it.
+        InputError: A file cannot be read.
     """
     found = []
     for path in sorted(folder.glob("metric-*.jsonl")):
-        lines = path.read_text(encoding="utf-8").splitlines()
-        for number, text in enumerate(lines, start=1):
+        for number, text in enumerate(_lines(path), start=1):
             try:
                 found.append(_read(json.loads(text)))
-            except (ValueError, TypeError, KeyError) as error:
-                if number == len(lines):
-                    break
-                raise InputError(
-                    f"{path} line {number} is damaged ({error}); delete that line, or the file"
-                ) from error
+            except (ValueError, TypeError, KeyError, AttributeError):
+                if text.strip() and say is not None:
+                    say(f"{path} line {number} is damaged, and left out; delete that line")
     return found
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror or error}; check its permissions, or move it away"
+        ) from error
+
+
+def _end_of_line(path: Path) -> str:
+    """What must come before a new line: nothing, or the end of one that was cut off."""
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        if stream.seek(0, os.SEEK_END):
+            stream.seek(-1, os.SEEK_END)
+            return "" if stream.read(1) == b"\n" else "\n"
+    return ""
 
 
 def _read(line: dict[str, Any]) -> Evaluation:

@@ -76,6 +76,9 @@ class EvaluateConfig:
             )
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; give 0 or more")
+        for name, size in (("resolution", self.resolution), ("channels", self.channels)):
+            if size is not None and size < 1:
+                raise InputError(f"{name} is {size}; give 1 or more, or leave it out")
 
     def weights_of(self, extractor: str) -> Path | None:
         """The file of an extractor's weights, where one was given."""

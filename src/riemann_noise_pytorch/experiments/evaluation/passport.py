@@ -1,5 +1,6 @@
 """What must be known to compare a number with another laboratory's."""
 
+import hashlib
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -8,15 +9,21 @@ import torch
 
 from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
+from riemann_noise_pytorch.experiments.evaluation.subject import Subject
 from riemann_noise_pytorch.experiments.evaluation.targets import Target
 from riemann_noise_pytorch.experiments.records import commit, environment
 from riemann_noise_pytorch.metrics.extractors.interfaces import Extractor
 
+FIRST_IMAGES = 4
 PACKAGES = ("riemann-noise-pytorch", "torch", "torch-fidelity", "torchvision", "numpy")
 
 
-def target_record(target: Target) -> dict[str, Any]:
-    """Say what was measured; the kind of noise, for a run of this package."""
+def target_record(target: Target, config: EvaluateConfig, subject: Subject) -> dict[str, Any]:
+    """Say what was measured.
+
+    Of a run of this package, also the kind of noise; of a set of images, the hash of their content; of a
+    callable, the hash of its first images, since its source may not tell all that it does.
+    """
     record: dict[str, Any] = {
         "name": target.name,
         "kind": target.kind,
@@ -27,11 +34,22 @@ def target_record(target: Target) -> dict[str, Any]:
     if target.config is not None:
         options = asdict(target.config)
         record |= {name: options[name] for name in ("preset", "architecture", "noise", "seed")}
+        record["weights"] = config.which
+    if target.kind == "images":
+        record["data"] = data_record(subject.images, config.resize_filter)
+    if target.kind == "callable":
+        first = subject.source(0, FIRST_IMAGES)(0, FIRST_IMAGES).cpu().contiguous()
+        record["images_sha256"] = hashlib.sha256(first.numpy().data).hexdigest()
     return record
 
 
 def data_record(images: ImageSet | None, resize_filter: str) -> dict[str, Any] | None:
-    """Say which real images there were; None for none."""
+    """Say which images there were, and what brought them to their size; None for none.
+
+    Args:
+        images: The set; it may tell by itself that nothing was resized.
+        resize_filter: The filter it was opened with.
+    """
     if images is None:
         return None
     return {
@@ -39,7 +57,7 @@ def data_record(images: ImageSet | None, resize_filter: str) -> dict[str, Any] |
         "sha256": images.content_hash(),
         "count": len(images),
         "image_shape": list(images.image_shape),
-        "resize_filter": resize_filter,
+        "resize_filter": getattr(images, "resize_filter", resize_filter),
     }
 
 
@@ -60,7 +78,6 @@ def settings_record(config: EvaluateConfig, processes: int) -> dict[str, Any]:
     return {
         "seed": config.seed,
         "truncation_psi": config.truncation_psi,
-        "weights": config.which,
         "batch": config.batch,
         "processes": processes,
         "versions": {name: found for name in PACKAGES if (found := _version(name))},

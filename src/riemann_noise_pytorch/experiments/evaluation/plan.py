@@ -17,6 +17,7 @@ from riemann_noise_pytorch.experiments.evaluation.passport import (
     settings_record,
     target_record,
 )
+from riemann_noise_pytorch.experiments.evaluation.reference import reference_images, resize_filter_of
 from riemann_noise_pytorch.experiments.evaluation.subject import Say, Subject
 from riemann_noise_pytorch.experiments.evaluation.targets import Target
 from riemann_noise_pytorch.metrics.catalogue import Metric, parse_metrics
@@ -32,34 +33,6 @@ from riemann_noise_pytorch.statistics.sampling import Processes
 
 OF_GENERATORS = ("ppl", "mc")
 WITHOUT_REAL = ("is", "cs", *OF_GENERATORS)
-
-
-def reference_images(target: Target, config: EvaluateConfig) -> ImageSet:
-    """Open the real images, without mirror images.
-
-    Args:
-        target: Its run may tell which.
-        config: The options, which come first.
-
-    Raises:
-        InputError: Nobody tells which, or they cannot be used.
-    """
-    run = target.config
-    data = config.data or (run.data if run else None)
-    if data is None:
-        raise InputError(
-            f"{target.name} does not tell its real images; give --data, or metrics without (is, ppl, mc)"
-        )
-    same = run is not None and config.data in (None, run.data)
-    return originals(
-        open_images(
-            data,
-            resolution=config.resolution or (run.image_size if run else None),
-            channels=config.channels or (run.channels if run else None),
-            resize_filter=run.resize_filter if run and same else config.resize_filter,
-            skip_bad_images=run.skip_bad_images if run and same else False,
-        )
-    )
 
 
 @final
@@ -112,8 +85,9 @@ class Plan:
         self.keys = {metric.name: self._key(metric) for metric in self.metrics}
         if needs_real and self.images is not None:
             _check_shapes(self.subject.image_shape, self.images, target)
-        self.target_record = target_record(target)
-        self._data = data_record(self.images, config.resize_filter)
+        self._tell_of_few(say)
+        self.target_record = target_record(target, config, self.subject)
+        self._data = data_record(self.images, resize_filter_of(target, config))
         self._settings = settings_record(config, processes.world_size)
 
     @property
@@ -186,14 +160,14 @@ class Plan:
             measured and originals(measured),
             seed=config.seed,
             device=self.device,
-            labels=self.labels,
+            data_labels=None if self.labels is None or self.images is None else self.images.labels,
             options={} if config.truncation_psi == 1 else {"truncation_psi": config.truncation_psi},
             say=say,
         )
 
     def _distance(self) -> Distance:
         heads = self.config.lpips_heads
-        if heads is None:
+        if heads is None or all(metric.family != "ppl" for metric in self.metrics):
             return PyramidDistance()
         return LPIPSDistance(VGG16.locate(self.config.vgg16_weights), heads)
 
@@ -205,6 +179,15 @@ class Plan:
             fakes = reals = min(fakes, reals)
         check_sides(metric, fakes, reals, self.extractor(metric))
         return Sides(metric, fakes, reals)
+
+    def _tell_of_few(self, say: Say) -> None:
+        images = self.images
+        if images is None:
+            return
+        with_real = [m for m in self.metrics if self.sides[m.name].reals and not m.full]
+        wanting = ", ".join(metric.name for metric in with_real if metric.count > len(images))
+        if wanting:
+            say(f"{images.name} has {len(images):,} images, fewer than {wanting} would take; all are taken")
 
     def _key(self, metric: Metric) -> str:
         each, available = self.sides[metric.name], 0 if self.images is None else len(self.images)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from riemann_noise_pytorch.data.imageset import ImageSet
-from riemann_noise_pytorch.experiments.evaluation.drawing import Draws
+from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.experiments.evaluation.drawing import Draws, labels_like
 from riemann_noise_pytorch.experiments.evaluation.targets import Target
-from riemann_noise_pytorch.metrics.feature_sets import ImageSource, real_subset, stored
-from riemann_noise_pytorch.models.latent_space import Labels
+from riemann_noise_pytorch.metrics.feature_sets import ImageSource, stored
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.statistics.sampling import Processes
 
@@ -26,8 +26,8 @@ class Subject:
         target: The target.
         images: Its images, for a target that is a set.
         seed: Seed of latents, noise and classes, or of the choice among the images.
-        device: Where the generator is.
-        labels: Classes by index, for a generator that must be told.
+        device: Where processes exchange images.
+        data_labels: Classes of the real images, (M,), for a generator that must be told.
         options: Further arguments of the generator.
         say: Called with a line where values lie outside the usual range.
     """
@@ -39,18 +39,23 @@ class Subject:
         *,
         seed: int,
         device: torch.device | str,
-        labels: Labels | None,
+        data_labels: Tensor | None,
         options: dict[str, Any],
         say: Say,
     ) -> None:
         self._target, self._images, self._seed = target, images, seed
-        self._device, self._labels, self._options, self._say = device, labels, options, say
+        self._device, self._data_labels, self._options, self._say = device, data_labels, options, say
         self._told = False
 
     @property
     def is_set(self) -> bool:
         """Whether there are only so many images."""
         return self._images is not None
+
+    @property
+    def images(self) -> ImageSet | None:
+        """The images of a set; None for a generator."""
+        return self._images
 
     @cached_property
     def image_shape(self) -> tuple[int, ...]:
@@ -64,9 +69,13 @@ class Subject:
         return count if self._images is None else min(count, len(self._images))
 
     def source(self, redraw: int, count: int) -> ImageSource:
-        """Give ``count`` images by index: of a generator those of one redraw, of a set a random part."""
+        """Give ``count`` images by index: of a generator those of one redraw, of a set a random part.
+
+        The first images of a longer source are those of a shorter one.
+        """
         if self._images is not None:
-            return stored(self._images, real_subset(len(self._images), count, derive(self._seed, "measured")))
+            stream = torch.Generator().manual_seed(derive(self._seed, "measured"))
+            return stored(self._images, torch.randperm(len(self._images), generator=stream)[:count])
         draws = self._draws(redraw)
 
         def source(first: int, many: int) -> Tensor:
@@ -82,11 +91,22 @@ class Subject:
         """Give ``count`` images at once, uint8 (count, C, H, W) on the CPU, in every process."""
         source, share = self.source(redraw, count), processes.share(count)
         mine = torch.zeros(processes.largest_share(count), *self.image_shape, dtype=torch.uint8)
-        for first in range(share.start, share.stop, batch):
-            images = source(first, min(batch, share.stop - first))
-            mine[first - share.start : first - share.start + len(images)] = images.cpu()
+        failure: Exception | None = None
+        try:
+            for first in range(share.start, share.stop, batch):
+                images = source(first, min(batch, share.stop - first))
+                mine[first - share.start : first - share.start + len(images)] = images.cpu()
+        except Exception as error:  # the other processes wait for this one, and must learn of it
+            failure = error
+        failed = processes.gathered(torch.tensor([failure is not None], device=self._device))
+        if failure is not None:
+            raise failure
+        if failed.any():
+            raise InputError(f"process {int(failed.nonzero()[0])} failed; its own message says why")
         return processes.gathered(mine.to(self._device))[:count].cpu()
 
     def _draws(self, redraw: int) -> Draws:
         seed = derive(self._seed, "redraw", redraw)
-        return Draws(self._target, seed, device=self._device, labels=self._labels, options=self._options)
+        classes = self._data_labels
+        labels = None if classes is None else labels_like(classes, derive(seed, "classes"))
+        return Draws(self._target, seed, labels=labels, options=self._options)

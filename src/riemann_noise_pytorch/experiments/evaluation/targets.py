@@ -1,14 +1,10 @@
 """What can be evaluated: a run, a snapshot, a callable of one's own, or images as they are."""
 
 import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Literal
@@ -19,6 +15,7 @@ from torch import Tensor, nn
 from riemann_noise_pytorch.data.builtin import BUILTIN_SETS
 from riemann_noise_pytorch.data.sources import locate
 from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.experiments.evaluation.own_code import imported
 from riemann_noise_pytorch.training.checkpoints import (
     best_snapshot,
     generator_of,
@@ -27,6 +24,8 @@ from riemann_noise_pytorch.training.checkpoints import (
 )
 from riemann_noise_pytorch.training.config import TrainConfig
 
+MOST_NAMES = 20
+"""Of a module's own names, so many are listed at most."""
 Kind = Literal["run", "snapshot", "callable", "images"]
 Which = Literal["ema", "raw"]
 
@@ -96,9 +95,11 @@ def open_target(
         'images'
     """
     place = Path(given)
-    is_run = (place / "config.json").is_file()
-    if is_run or place.suffix == ".safetensors":
-        _refuse(given, "a snapshot" if not is_run else "a run", snapshot if not is_run else "last", z_dim=z_dim)
+    if (place / "config.json").is_file():
+        _refuse(given, "a run", z_dim=z_dim)
+        return _trained(given, snapshot, which, device)
+    if place.suffix == ".safetensors":
+        _refuse(given, "a snapshot", snapshot, z_dim=z_dim)
         return _trained(given, snapshot, which, device)
     if given in BUILTIN_SETS or (locate(given) is not None and place.suffix != ".py"):
         _refuse(given, "a set of images", snapshot, which, z_dim)
@@ -166,12 +167,14 @@ def _trained(given: str, snapshot: str, which: Which, device: torch.device | str
 
 def _own_callable(given: str, z_dim: int | None, device: torch.device | str) -> Target:
     home, _, name = given.rpartition(":")
-    module = _imported(home, given)
+    module = imported(home, given)
     found = getattr(module, name, None)
     if found is None:
-        own = [key for key, value in vars(module).items() if _is_own(value, module)]
+        own = [key for key, value in vars(module).items() if key[0] != "_" and _is_own(value, module)]
         if not own:
             raise InputError(f"{home} has no '{name}', nor any function or module; define one there")
+        if len(own) > MOST_NAMES:
+            own = get_close_matches(name, own, n=MOST_NAMES, cutoff=0.4) or own[:MOST_NAMES]
         raise unknown_name(f"callable in {home}", name, own)
     if not callable(found) or inspect.isclass(found):
         raise InputError(f"{given} is no callable from latents to images; give a function or a module")
@@ -191,62 +194,6 @@ def _is_own(value: object, module: ModuleType) -> bool:
         return True
     is_function = callable(value) and not inspect.isclass(value)
     return is_function and getattr(value, "__module__", None) == module.__name__
-
-
-def place_of_failure(error: BaseException) -> str:
-    """Tell in a few words what failed in a user's code, and where."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    cause = str(error).partition("\n")[0]
-    where = f"{Path(last.filename).name} line {last.lineno}"
-    return f"{type(error).__name__} in {where}{': ' if cause else ''}{cause}"
-
-
-def _imported(home: str, given: str) -> ModuleType:
-    """Import a user's file or module; whatever is wrong with it is told in one line."""
-    place = Path(home)
-    try:
-        if place.suffix != ".py":
-            with _importable(Path.cwd()):
-                return importlib.import_module(home)
-        if not place.is_file():
-            raise InputError(f"there is no file {home}; check the path")
-        return _executed(place.resolve())
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise InputError(
-            f"{given} cannot be imported ({place_of_failure(error)}); mend it, or check the name"
-        ) from error
-
-
-def _executed(file: Path) -> ModuleType:
-    """Run a file as a module, under a name that no other module can have."""
-    name = f"{file.stem} of {file.parent}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        with _importable(file.parent):
-            spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Within the block, modules in a folder can be imported: before installed ones, after Python's own."""
-    entry = str(folder)
-    installed = (i for i, path in enumerate(sys.path) if Path(path).name in ("site-packages", "dist-packages"))
-    sys.path.insert(next(installed, len(sys.path)), entry)
-    try:
-        yield
-    finally:
-        if entry in sys.path:
-            sys.path.remove(entry)
 
 
 def _callable_sha256(found: Callable[..., Tensor], module: ModuleType) -> str:
