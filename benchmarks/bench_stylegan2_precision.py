@@ -10,18 +10,19 @@ Run: python benchmarks/bench_stylegan2_precision.py [--steps 400] [--batch 16] [
 
 import argparse
 import math
-import tempfile
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from measuring import record
 
 from riemann_noise_pytorch.cli.allocator import keep_big_buffers
 from riemann_noise_pytorch.data.images import open_images
+from riemann_noise_pytorch.data.sampler import batches
 from riemann_noise_pytorch.training.config import resolve_config
-from riemann_noise_pytorch.training.hooks import StepInfo
-from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.state import TrainState, config_for_images
+from riemann_noise_pytorch.training.step import Trainer
 
 WINDOW = 20
 CURVES = ("loss_g", "loss_d")
@@ -33,15 +34,15 @@ def curves(seed: int, options: argparse.Namespace, **changes: object) -> dict[st
     kimg = options.steps * options.batch / 1000
     lengths = {"batch": options.batch, "kimg": kimg, "tick_kimg": kimg, "seed": seed, "device": "cpu"}
     config = resolve_config("stylegan2-eni-small", {"data": "digits", **lengths, **changes})
+    images = open_images(config.data, resolution=config.resolution)
+    config = config_for_images(config, images)
+    trainer = Trainer(config, TrainState(config), Accelerator(cpu=True))
     seen: dict[str, list[float]] = {name: [] for name in CURVES}
-
-    def note(info: StepInfo) -> None:
+    order = batches(images, seed=seed, start=0, batch=options.batch)
+    for pixels in islice(order, options.steps):
+        measures, _ = trainer.step(pixels)
         for name, values in seen.items():
-            values.append(info.measures[name])
-
-    with tempfile.TemporaryDirectory() as folder:
-        images = open_images(config.data, resolution=config.resolution)
-        train(config, images, Path(folder) / "run", progress=note)
+            values.append(measures[name])
     starts = range(0, options.steps - WINDOW + 1, WINDOW)
     return {name: [sum(values[i : i + WINDOW]) / WINDOW for i in starts] for name, values in seen.items()}
 

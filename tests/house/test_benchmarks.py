@@ -40,6 +40,33 @@ def test_the_cost_of_noise_is_measured(run, tmp_path):
     assert result["kinds"]["euclidean"]["forward"]["ratio"] > 0
 
 
+def test_the_statistics_of_features_are_timed_beside_their_peers(run, tmp_path):
+    record = tmp_path / "metrics.jsonl"
+    size = ("--dimensions", "64", "--images", "300", "--subsets", "5", "--threads", "1", "--rounds", "2")
+    printed = run("bench_metrics.py", *size, "--record", str(record))
+    assert any("sqrtm" in line for line in printed)
+    assert json.loads(record.read_text())["results"]
+
+
+@pytest.mark.slow
+def test_curves_in_half_precision_are_compared_with_those_of_other_seeds(run, tmp_path):
+    record = tmp_path / "precision.jsonl"
+    size = ("--steps", "20", "--batch", "4", "--others", "1", "--record", str(record))
+    printed = run("bench_stylegan2_precision.py", *size)
+    assert [line.split(":")[0] for line in printed] == ["loss_g", "loss_d"]
+    for result in json.loads(record.read_text())["results"]:
+        assert 0 < result["bfloat16_to_float32"]
+        assert len(result["bfloat16"]) == 1
+
+
+@pytest.mark.slow
+def test_the_memory_of_both_kinds_of_noise_is_measured_in_processes_of_their_own(run, tmp_path):
+    record = tmp_path / "memory.jsonl"
+    run("bench_stylegan2_memory.py", "--size", "16", "2", "--rounds", "1", "--record", str(record))
+    (result,) = json.loads(record.read_text())["results"]
+    assert all(row["peak_mib"] > row["of_training_mib"] > 0 for row in result["arms"].values())
+
+
 def test_the_published_tables_are_those_of_the_records(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     tables = runpy.run_path(str(BENCHMARKS / "tables.py"))["tables"]()
