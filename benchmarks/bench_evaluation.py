@@ -1,9 +1,9 @@
 """What FID, IS and KID cost together, as a share of one pass of Inception over the generated images.
 
 The features are extracted once for all three. The pass and each part are timed in turn in one run: moments by
-blocks of 1024, rows copied and the score per image; the kernel distance of 100 subsets and the Frechet distance
-once. From these the whole is summed for several numbers of images. Weights are random, which
-costs the same; the real side is taken from the cache, as it is after the first evaluation.
+blocks of 1024, rows copied, and the score, each per image; the kernel distance of 100 subsets and the Frechet
+distance once. From these the whole is summed for several numbers of images. Weights are random, which costs
+the same; the real side is taken from the cache, as it is after the first evaluation.
 
 Run: python benchmarks/bench_evaluation.py [--images 64] [--batch 32] [--rounds 5] [--record FILE]
 """

@@ -29,9 +29,8 @@ class Mapped(Tiny):
 
     def __init__(self):
         super().__init__()
-        self.mapping = nn.Linear(Z_DIM, Z_DIM)
-        with torch.no_grad():
-            self.mapping.weight.copy_(torch.eye(Z_DIM) * 0.5)
+        self.mapping = nn.Linear(Z_DIM, Z_DIM, bias=False)
+        nn.init.eye_(self.mapping.weight)
         self.synthesis = Tiny(seed=1)
 
     def forward(self, z):

@@ -1,4 +1,4 @@
-"""The image of an index depends on the seed and that index alone; what is no image is refused by its index."""
+"""The image of an index depends on the seed and that index alone; what is no image is named by its index."""
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ def test_images_do_not_depend_on_the_number_of_processes(world_size):
 
 
 def test_foreign_noise_is_new_in_every_batch_and_leaves_torch_alone():
-    for generator in (Foreign(0.0), lambda z: Foreign(0.0).eval()(z)):
+    for generator in (Foreign(0.0), Foreign(0.0).forward):
         torch.manual_seed(7)
         before = torch.get_rng_state()
         draws = Draws(target_of(generator), seed=0)
@@ -124,7 +124,9 @@ def test_values_out_of_range_are_told_once_with_the_range():
     assert len(said) == 1
 
 
-def nan_at(*bad):
+def often_nan():
+    """Give a generator, and the list in which it leaves the rows of its last batch that were not finite."""
+
     def generator(z):
         images = z.view(-1, 1, 2, 3).tanh()
         worst = (z[:, 0] > 2).nonzero()
@@ -132,18 +134,16 @@ def nan_at(*bad):
         bad[:] = worst.flatten().tolist()
         return images
 
-    bad = list(bad)
+    bad = []
     return generator, bad
 
 
 def test_the_first_image_that_is_not_finite_is_named_by_its_index():
-    generator, bad = nan_at()
-    draws = Draws(target_of(generator), seed=0)
-    first = 0
+    generator, bad = often_nan()
     with pytest.raises(NonFiniteError) as caught:
-        for first in range(0, 1000, 10):
-            draws(first, 10)
-    assert str(caught.value).startswith(f"generated image {first + bad[0]} of tiny is not finite;")
+        Draws(target_of(generator), seed=0)(50, 100)
+    assert bad[0] > 0
+    assert str(caught.value).startswith(f"generated image {50 + bad[0]} of tiny is not finite;")
 
 
 def broken_line(z):
@@ -158,7 +158,7 @@ def broken_line(z):
         (lambda z: z[:1].view(-1, 1, 2, 3), "returns torch.float32 (1, 1, 2, 3) for 8 latents"),
         (lambda z: z.view(-1, 1, 2, 3).numpy(), "returns ndarray for 8 latents"),
         (lambda z: None, "returns NoneType for 8 latents"),
-        (nn.Linear(4, 4), "RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
+        (nn.Linear(4, 4), "mat1 and mat2 shapes cannot be multiplied (8x6 and 4x4)); mend it"),
         (lambda z, labels: z, "TypeError: "),
         (broken_line, "NameError in test_drawing.py line "),
     ],
@@ -179,7 +179,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_users():
 
 
 def test_where_one_process_fails_all_learn_of_it():
-    generator, _ = nan_at()
+    generator, _ = often_nan()
 
     def work(processes):
         return subject_of(generator).all_images(0, 100, 10, processes)

@@ -71,7 +71,7 @@ class Schedule:
             return Schedule(**json.loads(path.read_text(encoding="utf-8")))
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, AttributeError, OSError) as error:
             raise InputError(f"{path} is damaged ({error}); delete it, and give --metrics") from error
 
 

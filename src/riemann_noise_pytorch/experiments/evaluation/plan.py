@@ -206,7 +206,7 @@ def _check_target(target: Target, config: EvaluateConfig, metrics: tuple[Metric,
         raise InputError(
             f"{target.name} is a set of images, and {of_generator[0]} needs a generator; leave it out"
         )
-    in_w = [metric.name for metric in metrics if metric.space == "w"]
+    in_w = [metric.name for metric in metrics if metric.space not in ("", "z")]
     parts = ("mapping", "synthesis")
     if in_w and not all(hasattr(target.generator, part) for part in parts):
         raise InputError(
