@@ -114,12 +114,12 @@ class CompareConfig:
     norm: Norm | None = None
     """Normalisation in dcgan's generator, None: batch; the discriminator has none."""
     batch: int | None = None
-    """Images in a step; None: 32."""
+    """Images in a step; None: 32 for dcgan, 16 for stylegan2."""
     lr: float | None = None
     """Adam's learning rate, for both networks; None: 0.001 for dcgan, 0.002 for stylegan2."""
     r1_gamma: float | None = None
     """Weight of the R1 penalty gamma/2 mean |grad D(x)|^2 on real images; 0 turns it off. None: 2 for dcgan,
-    3 for stylegan2."""
+    1 for stylegan2."""
     ema_kimg: float | None = None
     """Half-life of the generator's moving average in thousands of images; never above a twentieth of those
     seen. None: 10 for dcgan, 5 for stylegan2."""
