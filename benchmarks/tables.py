@@ -15,7 +15,7 @@ def newest(name: str) -> dict[str, dict[str, Any]]:
     found = {}
     for line in (RESULTS / f"{name}.jsonl").read_text().splitlines():
         for result in json.loads(line)["results"]:
-            case = ("shape", "dtype", "generator", "size", "allocator")
+            case = ("shape", "dtype", "generator", "size", "resolution", "batch", "allocator", "measure")
             found["|".join(str(result[key]) for key in case if key in result)] = result
     return found
 
@@ -53,13 +53,38 @@ def training_table() -> str:
     return "\n".join(rows)
 
 
+def stylegan2_table(result: dict[str, Any]) -> str:
+    """What StyleGAN2's training reaches at one size."""
+    rows = [
+        "| arm | seconds per 1000 images | share of the float32 peak | to Euclidean |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for arm, row in result["arms"].items():
+        share = f"{100 * row['share_of_float32_peak']:.1f} %"
+        rows.append(f"| {arm} | {row['s_per_kimg']} | {share} | {row['to_first']:.3f} |")
+    return "\n".join(rows)
+
+
+def metrics_table() -> str:
+    """What the statistics of features cost, beside those of others."""
+    rows = ["| statistic | case | seconds | to ours |", "| --- | --- | ---: | ---: |"]
+    for result in newest("metrics-cpu").values():
+        for case, row in result["cases"].items():
+            rows.append(f"| {result['measure']} | {case} | {row['s']:.2f} | {row['to_ours']['ratio']:.2f} |")
+    return "\n".join(rows)
+
+
 def tables() -> dict[str, str]:
     """All tables, by what they show."""
     shown = {
         f"{' x '.join(map(str, r['shape']))}, {r['dtype']}, allocator {r['allocator']}": injection_table(r)
         for r in newest("injection-cpu").values()
     }
-    return shown | {"training": training_table()}
+    shown |= {
+        f"stylegan2 {r['resolution']}x{r['resolution']}, allocator {r['allocator']}": stylegan2_table(r)
+        for r in newest("stylegan2-cpu").values()
+    }
+    return shown | {"training": training_table(), "metrics": metrics_table()}
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Options come from a dataclass; what cannot be read is told in one line."""
 
+import io
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +48,17 @@ def test_what_cannot_be_read_is_one_line_with_a_remedy(arguments: list[str], wor
     assert "'riemann-noise verb --help'" in message
     assert "\n" not in message
     assert not set(message) & set("│╭╰─\x1b")
+
+
+def test_a_terminal_without_lines_gets_the_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = set()
+    for encoding in ("utf-8", "ascii"):
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+        with pytest.raises(InputError) as caught:
+            parse(Options, "verb", ["--out", "a", "--kimg", "long"])
+        told.add(str(caught.value))
+    assert len(told) == 1
+    assert "---" not in told.pop()
 
 
 def test_help_shows_defaults_and_meanings(capsys: pytest.CaptureFixture[str]) -> None:

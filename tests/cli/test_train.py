@@ -1,6 +1,7 @@
 """`riemann-noise train` makes a run, goes on with it, and refuses in one line what it cannot do."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -184,3 +185,66 @@ def test_an_unwritable_place_is_refused(tmp_path: Path, refused: Callable[..., s
     (tmp_path / "file").write_text("kept")
     assert "file" in refused("train", *SMALL, "--out", tmp_path / "file" / "run")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+METRICS = ["--metrics", "swd100,mc100_z", "--metric-ticks", "1"]
+
+
+def measured(folder: Path) -> list[float]:
+    lines = (folder / "metric-swd100.jsonl").read_text().splitlines()
+    return [json.loads(line)["target"]["images_seen"] for line in lines]
+
+
+def test_a_run_is_measured_while_it_trains_and_so_is_its_continuation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "run"
+    assert main(["train", *SMALL, *METRICS, "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert re.findall(r"^0.0 kimg  swd100 \S+  mc100_z \S+  ttmc100_z \S+$", printed.err, re.MULTILINE)
+    assert "swd100" not in printed.out
+    assert measured(out) == [16, 32]
+    assert (out / "best.safetensors").is_file()
+    assert main(["train", "--resume", str(out), "--kimg", "0.048"]) == 0
+    assert measured(out) == [16, 32, 48]
+    assert main(["train", "--resume", str(out), "--kimg", "0.08", "--metric-ticks", "3"]) == 0
+    assert measured(out) == [16, 32, 48, 80]
+    assert main(["train", "--resume", str(out), "--kimg", "0.096", "--metrics", "mc100_z"]) == 0
+    assert measured(out) == [16, 32, 48, 80]
+    assert json.loads((out / "evaluation.json").read_text()) == {"metrics": "mc100_z", "every_ticks": 3}
+    assert main(["evaluate", str(out), "--snapshot", "best", "--metrics", "swd100"]) == 0
+    assert main(["sample", str(out / "best.safetensors"), "--out", str(tmp_path / "grid.png")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--metrics", "fdi5k"], "unknown metric 'fdi5k'"),
+        (["--metrics", ""], "no metric is named"),
+        (["--metrics", "fd100"], "fd100 needs at least 225 generated images"),
+        (["--metrics", "fid5k"], "Inception needs weights"),
+        (["--metrics", "mc50k_w"], "no w for mc50k_w"),
+        (["--metrics", "quick", "--metric-ticks", "0"], "metric ticks is 0; give 1 or more"),
+        (["--metric-ticks", "3"], "metric ticks has no meaning without --metrics"),
+        (["--metrics", "fdi5k", "--dry-run"], "unknown metric"),
+    ],
+)
+def test_metrics_that_cannot_be_measured_are_refused_before_the_run_begins(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refused: Callable[..., str],
+) -> None:
+    monkeypatch.delenv("RIEMANN_NOISE_INCEPTION", raising=False)
+    assert words in refused("train", *SMALL, *arguments, "--out", "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_damaged_schedule_of_metrics_is_refused(
+    run: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / "evaluation.json").write_text("{")
+    assert "evaluation.json is damaged" in refused("train", "--resume", copy, "--kimg", "0.048")

@@ -84,6 +84,38 @@ def test_hooks_are_told_of_every_step_and_tick(finished):
     assert torch.equal(ticks[-1].generator.stage4.conv(z), trained.stage4.conv(z))
 
 
+def test_a_tick_exports_the_average_as_a_snapshot_of_its_own(tmp_path):
+    seen = []
+
+    def export(info):
+        path = info.export("kept.safetensors")
+        seen.append((path, {name: t.clone() for name, t in info.generator.state_dict().items()}))
+
+    last = train(small(6, keep_snapshots=1), blobs(), tmp_path / "run", on_tick=export)
+    path, state = seen[-1]
+    assert path == tmp_path / "run" / "kept.safetensors"
+    assert list_snapshots(tmp_path / "run") == [last]
+    kept = load_snapshot(path)
+    assert (kept.images_seen, kept.step, kept.config) == (48, 6, load_snapshot(last).config)
+    assert {name.partition("/")[0] for name in kept.tensors} == {"ema"}
+    assert equal(load_generator(path).state_dict(), state)
+    with pytest.raises(InputError) as caught:
+        load_generator(path, which="raw")
+    assert "\n" not in str(caught.value)
+
+
+def test_exporting_changes_nothing_in_the_run(finished, tmp_path):
+    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
+    last = train(config, blobs(), tmp_path / "run", on_tick=lambda info: info.export("kept.safetensors"))
+    assert equal(weights(load_snapshot(last)), weights(load_snapshot(finished[1])))
+
+
+def test_a_tick_tells_of_the_processes(finished):
+    _, _, ticks, _ = finished
+    assert {(info.processes.rank, info.processes.world_size) for info in ticks} == {(0, 1)}
+    assert ticks[0].stats["kimg"] == 0.024
+
+
 def test_riemannian_noise_is_the_papers_unless_another_preset_is_named():
     assert config_for_images(small(noise="riemannian"), blobs()).riemann_preset == "paper"
     assert config_for_images(small(**NEUTRAL), blobs()).riemann_preset == "neutral"

@@ -65,7 +65,11 @@ def everything(rank, port, folder):
     stop_one(rank, folder)
     with pytest.raises(InputError, match="a batch of 9 cannot be shared by 2 processes"):
         train(small(batch=9), blobs(), folder / "odd")
-    train(small(3), blobs(), folder / "batch-norm")
+    ticks = []
+    train(small(3), blobs(), folder / "batch-norm", on_tick=ticks.append)
+    sums = ticks[0].processes.gathered(torch.tensor([rank + 1.0]))
+    told = [len(ticks), ticks[0].processes.rank, ticks[0].images_seen, bool(ticks[0].stats), sums.tolist()]
+    (folder / f"tick-{rank}.json").write_text(json.dumps(told))
     torch.distributed.destroy_process_group()
 
 
@@ -183,3 +187,8 @@ def test_random_states_of_every_process_are_in_the_snapshot(folder):
 def test_only_the_first_process_writes(folder):
     lines = (folder / "batch-norm" / "stats.jsonl").read_text().splitlines()
     assert [json.loads(line)["images_seen"] for line in lines] == [24]
+
+
+def test_every_process_is_told_of_a_tick(folder):
+    told = [json.loads((folder / f"tick-{rank}.json").read_text()) for rank in range(2)]
+    assert told == [[1, 0, 24, True, [1.0, 2.0]], [1, 1, 24, False, [1.0, 2.0]]]

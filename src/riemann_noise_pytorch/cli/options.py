@@ -97,8 +97,9 @@ def _names(kind: type[object], program: str) -> list[str]:
 
 
 def _one_line(box: str) -> str:
-    """What a box of tyro's says above its first ruled line."""
+    """What a box of tyro's says above its first ruled line; plain ones, for ASCII, have a ruled title."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
     rows = [row.strip("│ ") for row in plain.splitlines() if not row.startswith(("╭", "╰"))]
-    rule = next((i for i, row in enumerate(rows) if row and set(row) == {"─"}), len(rows))
-    return " ".join(row for row in rows[:rule] if row).rstrip(".")
+    rules = [*(i for i, row in enumerate(rows) if row and set(row) <= set("─-")), len(rows)]
+    first = rules.pop(0) + 1 if "╭" not in plain and len(rules) > 1 else 0
+    return " ".join(row for row in rows[first : rules[0]] if row).rstrip(".")

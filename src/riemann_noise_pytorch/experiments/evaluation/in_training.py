@@ -25,7 +25,7 @@ from riemann_noise_pytorch.metrics.catalogue import parse_metrics
 from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.models.networks import build_generator
 from riemann_noise_pytorch.statistics.sampling import ALONE, Processes
-from riemann_noise_pytorch.training.checkpoints import BEST
+from riemann_noise_pytorch.training.checkpoints import BEST, load_generator
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.hooks import TickInfo
 from riemann_noise_pytorch.training.state import network_config
@@ -162,15 +162,15 @@ class TrainingEvaluation:
         )
 
     def _is_best(self, evaluation: Evaluation, run_dir: Path) -> bool:
-        """Whether no other evaluation of this run by the same protocol is better.
-
-        The record itself is in the folder already.
-        """
-        if not (run_dir / BEST).is_file():
+        """Whether it is as good as the average kept so far, or better, or nothing comparable is kept."""
+        try:
+            kept = weights_sha256(load_generator(run_dir / BEST))
+        except InputError:
             return True
         sign = -1 if self._first.family in HIGHER_IS_BETTER else 1
-        same = [each for each in read_evaluations(run_dir, self._say) if _is_alike(each, evaluation)]
-        return all(sign * _score(evaluation) <= sign * _score(each) for each in same)
+        records = [each for each in read_evaluations(run_dir, self._say) if each.target["sha256"] == kept]
+        scores = [_score(each) for each in records if _is_alike(each, evaluation)]
+        return not scores or sign * _score(evaluation) <= sign * scores[-1]
 
 
 def _of_first(generator: Generator, processes: Processes) -> Generator:

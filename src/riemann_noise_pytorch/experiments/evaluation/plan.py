@@ -86,9 +86,25 @@ class Plan:
         if needs_real and self.images is not None:
             _check_shapes(self.subject.image_shape, self.images, target)
         self._tell_of_few(say)
-        self.target_record = target_record(target, config, self.subject)
-        self._data = data_record(self.images, resize_filter_of(target, config))
+        self._target_record: dict[str, Any] | None = None
+        self._data_record: dict[str, Any] | None = None
         self._settings = settings_record(config, processes.world_size)
+
+    @property
+    def target_record(self) -> dict[str, Any]:
+        """What was measured; for a set of images, all of them are read once, for their hash."""
+        if self._target_record is None:
+            subject = self.subject
+            data = data_record(subject.images, self.config.resize_filter, self.device, self.processes)
+            self._target_record = target_record(self.target, self.config, subject, data)
+        return self._target_record
+
+    @property
+    def _data(self) -> dict[str, Any] | None:
+        if self._data_record is None:
+            resize_filter = resize_filter_of(self.target, self.config)
+            self._data_record = data_record(self.images, resize_filter, self.device, self.processes)
+        return self._data_record
 
     @property
     def redraws(self) -> int:
