@@ -55,7 +55,7 @@ def test_curves_in_half_precision_are_compared_with_those_of_other_seeds(run, tm
     printed = run("bench_stylegan2_precision.py", *size)
     assert [line.split(":")[0] for line in printed] == ["loss_g", "loss_d"]
     for result in json.loads(record.read_text())["results"]:
-        assert 0 < result["bfloat16_to_float32"]
+        assert result["bfloat16_to_float32"] > 0
         assert len(result["bfloat16"]) == 1
 
 

@@ -65,8 +65,8 @@ def precision_recall(
 ) -> PrecisionRecall:
     """Compute precision and recall by k nearest neighbours.
 
-    For N images on either side this costs 4 N^2 d operations in float64 and about 0.3 GiB beside the features,
-    whatever N.
+    For N images on either side this costs 4 N^2 d operations in float64 and about 0.3 GiB beside the
+    features, whatever N.
 
     Args:
         fake: Features of generated images, (N, d), more than ``neighbours``.

@@ -39,7 +39,8 @@ class TickInfo:
     """What an evaluation is told at every tick, in every process.
 
     Args:
-        generator: The averaged generator, in evaluation mode, the same in all processes; not to be changed.
+        generator: The averaged generator, in evaluation mode; not to be changed. Its weights are the same in
+            all processes; its batch statistics are, but for those of a batch norm on CPUs.
         images_seen: Real images seen.
         stats: The line of ``stats.jsonl``; empty but in the first process.
         run_dir: The run folder.

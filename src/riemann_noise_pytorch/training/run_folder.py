@@ -25,6 +25,8 @@ the first; the log tells where the device changed."""
 _LEFTOVERS = (
     ".config.json.*.partial",
     ".stats.jsonl.*.partial",
+    ".best.safetensors.*.partial",
+    ".evaluation.json.*.partial",
     "samples/.*.png.*.partial",
     "snapshots/.*.safetensors.*.partial",
 )
