@@ -202,7 +202,8 @@ def test_a_run_is_measured_while_it_trains_and_so_is_its_continuation(
     out = tmp_path / "run"
     assert main(["train", *SMALL, *METRICS, "--out", str(out)]) == 0
     printed = capsys.readouterr()
-    assert re.findall(r"^0.0 kimg  swd100 \S+  mc100_z \S+  ttmc100_z \S+$", printed.err, re.MULTILINE)
+    assert re.findall(r"^0.0 kimg  swd100 \S+  mc100_z \S+  mc100_z_top2 \S+$", printed.err, re.MULTILINE)
+    assert printed.err.count("measuring swd100: 1\n") == 2
     assert "swd100" not in printed.out
     assert measured(out) == [16, 32]
     assert (out / "best.safetensors").is_file()
@@ -223,7 +224,10 @@ def test_a_run_is_measured_while_it_trains_and_so_is_its_continuation(
         (["--metrics", "fdi5k"], "unknown metric 'fdi5k'"),
         (["--metrics", ""], "no metric is named"),
         (["--metrics", "fd100"], "fd100 needs at least 225 generated images"),
-        (["--metrics", "fid5k"], "Inception needs weights"),
+        (
+            ["--metrics", "fid5k"],
+            "set RIEMANN_NOISE_INCEPTION to its path (or, in riemann-noise evaluate",
+        ),
         (["--metrics", "mc50k_w"], "no w for mc50k_w"),
         (["--metrics", "quick", "--metric-ticks", "0"], "metric ticks is 0; give 1 or more"),
         (["--metric-ticks", "3"], "metric ticks has no meaning without --metrics"),

@@ -28,7 +28,7 @@ def finished(tmp_path_factory):
 def test_records_hold_every_arm_seed_and_metric(finished):
     records = read_records(finished / "records.jsonl")
     measured = {(r["arm"], r["seed"], r["metric"]) for r in records if r["record"] == "measurement"}
-    metrics = ("swd", "ppl_zfull", "ppl_zend", "mc_z", "ttmc_z")
+    metrics = ("swd", "pl2_zfull", "pl2_zend", "mc_z", "mc_z_top2")
     assert measured == {(a, s, m) for a in TINY.noise for s in (0, 1) for m in metrics}
     assert sum(r["record"] == "comparison" for r in records) == 3 * len(metrics)
     (verdict,) = [r for r in records if r["record"] == "verdict"]
@@ -109,6 +109,14 @@ def test_lpips_takes_the_place_of_the_weight_free_distance(tmp_path):
     missing = dataclasses.replace(TINY, lpips_vgg=str(tmp_path / "vgg.pth"), lpips_heads=str(tmp_path / "h"))
     with pytest.raises(InputError, match=r"vgg\.pth"):
         missing.budget.distance()
+
+
+def test_arms_measured_by_older_keys_are_not_mixed_with_others_on_resume(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "out")
+    older = tmp_path / "out" / "runs" / "none-seed1" / "measurements.jsonl"
+    older.write_text(older.read_text().replace("pl2_zfull", "ppl_zfull"))
+    with pytest.raises(InputError, match="none-seed1 alone were measured by ppl_zfull, with another version"):
+        compare(TINY, tmp_path / "out", resume=True)
 
 
 def test_nothing_to_resume_is_said(tmp_path):

@@ -9,7 +9,7 @@ from scipy import special
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.geometry.condition import condition_number, condition_numbers
+from riemann_noise_pytorch.geometry.condition import condition_number, condition_numbers, tail_key
 from riemann_noise_pytorch.noise.control import off
 from riemann_noise_pytorch.noise.layers import EuclideanNoise
 from riemann_noise_pytorch.noise.pairs import counted_normal
@@ -273,6 +273,55 @@ def test_a_condition_in_w_never_has_all_points_in_memory():
     generator.synthesis.register_forward_pre_hook(watch)
     condition_numbers(generator, num_pairs=1000, batch=10, space="w")
     assert largest == 10
+
+
+@pytest.mark.parametrize("space", ["z", "w", "w+"])
+def test_a_crop_leaves_the_face_alone(space):
+    """Rows 3 to 6 and columns 2 to 5 of 8 count; what is beside them, be it huge, does not."""
+
+    class Wide(Mapped):
+        def __init__(self, border):
+            super().__init__()
+            self.synthesis = Bordered(border)
+
+    class Bordered(Layers):
+        def __init__(self, border):
+            super().__init__()
+            self.border = border
+
+        def forward(self, ws):
+            face = super().forward(ws)
+            image = self.border * ws.square().sum(dim=(1, 2)).view(-1, 1, 1, 1).expand(-1, 1, 8, 8).clone()
+            image[:, :, 3:7, 2:6] = face
+            return image
+
+    small = condition_numbers(Mapped(), num_pairs=100, space=space)
+    for border in (0, 1e3):
+        cropped = condition_numbers(Wide(border), num_pairs=100, space=space, crop=True)
+        assert torch.allclose(cropped.values, small.values, rtol=1e-9)
+        assert cropped.mc_name == f"MC ({space}, 100 pairs, std 0.0001, face crop, float64)"
+        assert "face crop" in cropped.ttmc_name
+    whole = condition_numbers(Wide(1e3), num_pairs=100, space=space)
+    assert not torch.allclose(whole.values, small.values, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("generator", "cause"),
+    [
+        (lambda z: z.view(-1, 1, 4, 4), "images of 4x4 are too small for the crop to the face"),
+        (lambda z: z, r"returns shape \(64, 16\), not images"),
+    ],
+)
+def test_a_crop_needs_images_large_enough(generator, cause):
+    with pytest.raises(InputError, match=cause):
+        condition_numbers(generator, 16, num_pairs=100, crop=True)
+
+
+def test_the_tail_is_ttmc_for_50000_pairs_alone():
+    for key in ("mc50k_z", "mc50k_w+_crop", "mc_z"):
+        assert tail_key(key, 50_000) == f"tt{key}"
+        for other in (100, 1000, 49_999, 50_001):
+            assert tail_key(key, other) == f"{key}_top2"
 
 
 def test_classes_are_shared_by_both_members_and_named():

@@ -1,5 +1,7 @@
 """Every name stands for one protocol, is spelled in one way, and a wrong one is answered with the nearest."""
 
+import re
+
 import pytest
 
 from riemann_noise_pytorch.errors import InputError
@@ -19,7 +21,7 @@ def one(name):
         ("fid5k_full", "fid", 5_000, True, "inception"),
         ("fd2k", "fd", 2_000, False, None),
         ("is50k", "is", 50_000, False, "inception"),
-        ("cs500", "cs", 500, False, None),
+        ("cs500", "cs", 500, False, "inception"),
         ("kid50k_full", "kid", 50_000, True, "inception"),
         ("kd2k", "kd", 2_000, False, None),
         ("pr50k3", "pr", 50_000, False, "vgg16"),
@@ -34,31 +36,41 @@ def test_a_name_is_its_protocol(name, family, count, full, extractor):
     metric = one(name)
     assert (metric.name, metric.family, metric.count, metric.full) == (name, family, count, full)
     assert metric.extractor == extractor
+    assert not metric.crop
     assert metric.uses_features == (family not in ("swd", "mc"))
     assert metric.neighbours == (3 if family in ("pr", "ipr") else 0)
 
 
+@pytest.mark.parametrize("family", ["ppl", "pl"])
 @pytest.mark.parametrize(
-    ("name", "count", "space", "sampling", "interpolation", "crop"),
+    ("place", "space", "sampling", "interpolation"),
     [
-        ("ppl_zfull", 50_000, "z", "full", "slerp", False),
-        ("ppl_zend", 50_000, "z", "end", "slerp", False),
-        ("ppl_wfull", 50_000, "w", "full", "lerp", False),
-        ("ppl_wend", 50_000, "w", "end", "lerp", True),
-        ("ppl2_wend", 50_000, "w", "end", "lerp", False),
-        ("ppl_dcgan", 50_000, "z", "full", "lerp", False),
-        ("ppl_zfull_crop", 50_000, "z", "full", "slerp", True),
-        ("ppl5k_zfull", 5_000, "z", "full", "slerp", False),
-        ("ppl5k_wend", 5_000, "w", "end", "lerp", True),
-        ("ppl2_5k_wend", 5_000, "w", "end", "lerp", False),
-        ("ppl500_dcgan", 500, "z", "full", "lerp", False),
+        ("zfull", "z", "full", "slerp"),
+        ("zend", "z", "end", "slerp"),
+        ("wfull", "w", "full", "lerp"),
+        ("wend", "w", "end", "lerp"),
+        ("dcgan", "z", "full", "lerp"),
     ],
 )
-def test_a_path_length_is_its_protocol(name, count, space, sampling, interpolation, crop):
-    metric = one(name)
-    assert (metric.name, metric.family, metric.count) == (name, "ppl", count)
-    assert (metric.space, metric.sampling) == (space, sampling)
-    assert (metric.interpolation, metric.crop) == (interpolation, crop)
+def test_a_path_length_is_its_protocol_and_a_2_says_that_images_are_whole(
+    family, place, space, sampling, interpolation
+):
+    cases = (("", 50_000, True), ("5k", 5_000, True), ("500", 500, True), ("2k", 2_000, True))
+    whole = (("2", 50_000, False), ("2_5k", 5_000, False), ("2_500", 500, False))
+    for mark, count, crop in cases + whole:
+        metric = one(f"{family}{mark}_{place}")
+        assert (metric.name, metric.family) == (f"{family}{mark}_{place}", family)
+        assert (metric.count, metric.crop) == (count, crop)
+        assert (metric.space, metric.sampling, metric.interpolation) == (space, sampling, interpolation)
+        assert not metric.uses_features
+
+
+@pytest.mark.parametrize("space", ["z", "w", "w+"])
+def test_condition_numbers_say_that_images_are_cropped(space):
+    whole, crop = one(f"mc50k_{space}"), one(f"mc50k_{space}_crop")
+    assert (whole.space, whole.crop) == (space, False)
+    assert (crop.space, crop.crop) == (space, True)
+    assert crop.name == f"mc50k_{space}_crop"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +81,8 @@ def test_a_path_length_is_its_protocol(name, count, space, sampling, interpolati
         ("FID50K_full", "fid50k_full"),
         ("ppl50k_zfull", "ppl_zfull"),
         ("ppl2_50k_wend", "ppl2_wend"),
+        ("PL2_1000_zfull", "pl2_1k_zfull"),
+        ("mc50000_w+_crop", "mc50k_w+_crop"),
         ("pr5k_3", "pr5k3"),
         ("mc1000_z", "mc1k_z"),
     ],
@@ -80,7 +94,7 @@ def test_a_name_is_spelled_in_one_way(given, usual):
 
 def test_a_list_keeps_its_order_and_names_each_metric_once():
     names = [metric.name for metric in parse_metrics(" mc1k_z , fid50k_full,quick,fid50000_full,,swd2k")]
-    assert names == ["mc1k_z", "fid50k_full", "swd2k", "fd2k", "ppl1k_zfull"]
+    assert names == ["mc1k_z", "fid50k_full", "swd2k", "fd2k", "ppl2_1k_zfull"]
 
 
 def test_groups_are_lists_of_usual_names():
@@ -100,15 +114,18 @@ def test_the_quick_group_needs_no_weights():
         ("fid", "fid50k"),
         ("fid05k", "fid5k"),
         ("fid50k_mirror", "fid50k"),
-        ("ppl2_zfull", "ppl_zfull"),
         ("ppl_wend_crop", "ppl_wend"),
+        ("ppl5_zend", "ppl_zend"),
+        ("pl2_wen", "pl2_wend"),
+        ("mc_w+_crop", "mc50k_w+_crop"),
+        ("swd", "swd2k"),
         ("mc_w", "mc50k_w"),
         ("pr500", "pr500_3"),
         ("quik", "quick"),
     ],
 )
 def test_a_wrong_name_is_answered_with_the_nearest(wrong, nearest):
-    with pytest.raises(InputError, match=f"unknown metric '{wrong}'; did you mean '{nearest}'"):
+    with pytest.raises(InputError, match=re.escape(f"unknown metric '{wrong}'; did you mean '{nearest}'")):
         parse_metrics(f"swd2k,{wrong}")
 
 
@@ -122,7 +139,7 @@ def test_every_metric_and_group_is_explained_in_one_line():
     lines = explain()
     shown = [name for names, _ in lines for name in names.split(", ")]
     assert {one(name).family for name in shown if name not in GROUPS} == {
-        *("fid", "fd", "is", "cs", "kid", "kd", "pr", "ipr", "swd", "ppl", "mc")
+        *("fid", "fd", "is", "cs", "kid", "kd", "pr", "ipr", "swd", "ppl", "pl", "mc")
     }
     assert set(GROUPS) <= set(shown)
     for name in shown:

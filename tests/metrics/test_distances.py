@@ -129,6 +129,7 @@ def test_the_names_say_which_distance_is_used(lpips, weights, monkeypatch):
     files = folder / "vgg16.safetensors", folder / "vgg.pth"
     first, second = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
     assert PyramidDistance().name == "pyramid distance"
+    assert not PyramidDistance().official
     assert lpips.name == f"LPIPS-VGG16 with weights {first[:8]} and {second[:8]}"
     assert not lpips.official
     monkeypatch.setattr(distances, "VGG16", replace(VGG16, sha256=first))

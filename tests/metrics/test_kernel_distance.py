@@ -84,6 +84,16 @@ def test_a_seed_makes_the_distance():
     assert (first.subsets, first.size) == (4, 20)
 
 
+def test_subsets_that_would_all_be_the_same_are_one():
+    fake, real = features(60), features(60, seed=1, shift=0.1)
+    whole = torch.arange(60).repeat(3, 1)
+    one, other = (kernel_distance(fake, real, subsets=100, size=60, seed=seed) for seed in (0, 1))
+    assert (one.subsets, one.std) == (1, 0)
+    assert one.value == pytest.approx(other.value, rel=1e-12)
+    assert one.value == pytest.approx(float(subset_distances(fake, real, whole, whole).mean()), rel=1e-12)
+    assert kernel_distance(fake, features(61), subsets=5, size=60).subsets == 5
+
+
 def test_fewer_images_than_a_subset_are_refused():
     with pytest.raises(InputError, match="79 generated images are too few for this statistic; give 80"):
         kernel_distance(features(79), features(80), size=80)

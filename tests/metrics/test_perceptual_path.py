@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
+from riemann_noise_pytorch.metrics.catalogue import parse_metrics
 from riemann_noise_pytorch.metrics.distances import Distance, PyramidDistance
 from riemann_noise_pytorch.metrics.perceptual_path import lerp, perceptual_path_length, slerp
 from riemann_noise_pytorch.noise.control import off
@@ -42,6 +43,15 @@ class SmallGenerator(nn.Module):
 
     def forward(self, z):
         return self.synthesis(self.mapping(z))
+
+
+class Perceptual(Distance):
+    """Stands for LPIPS by its published weights."""
+
+    name, official = "LPIPS-VGG16", True
+
+    def forward(self, first, second):
+        return (first - second).square().sum(dim=(1, 2, 3))
 
 
 class LinearGenerator(nn.Module):
@@ -263,7 +273,11 @@ def test_the_crop_is_that_of_faces():
     assert set(shapes) == {(1, 16, 16)}
 
 
-def test_large_images_are_averaged_down_before_the_distance():
+@pytest.mark.parametrize(
+    ("size", "crop", "expected"),
+    [(512, False, 256), (600, False, 300), (300, False, 300), (512, True, 256), (1024, True, 256)],
+)
+def test_large_images_are_averaged_down_after_the_crop_and_before_the_distance(size, crop, expected):
     class Seen(Distance):
         name = "what is seen"
 
@@ -271,59 +285,77 @@ def test_large_images_are_averaged_down_before_the_distance():
             seen.append(first[0])
             return (first - second).square().sum(dim=(1, 2, 3))
 
-    for size, crop, expected in ((512, False, 256), (600, False, 300), (300, False, 300), (1024, True, 128)):
-        seen, picture = [], torch.rand(1, 1, size, size)
-        measure(
-            lambda z, p=picture: p.expand(len(z), -1, -1, -1),
-            z_dim=2,
-            distance=Seen(),
-            num_pairs=2,
-            percentiles=(0.0, 100.0),
-            crop=crop,
-        )
-        assert seen[0].shape == (1, expected, expected)
-        if not crop:
-            factor = size // expected
-            blocks = picture[0, :, : expected * factor, : expected * factor]
-            mean = blocks.reshape(1, expected, factor, expected, factor).mean(dim=(2, 4))
-            assert torch.allclose(seen[0], mean, atol=1e-6)
+    seen, picture = [], torch.rand(1, 1, size, size)
+    measure(
+        lambda z: picture.expand(len(z), -1, -1, -1),
+        z_dim=2,
+        distance=Seen(),
+        num_pairs=2,
+        percentiles=(0.0, 100.0),
+        crop=crop,
+    )
+    eighth, left = size // 8, picture[0]
+    if crop:
+        left = left[:, 3 * eighth : 7 * eighth, 2 * eighth : 6 * eighth]
+    factor = left.shape[1] // expected
+    blocks = left[:, : expected * factor, : expected * factor]
+    mean = blocks.reshape(1, expected, factor, expected, factor).mean(dim=(2, 4))
+    assert seen[0].shape == mean.shape
+    assert torch.allclose(seen[0], mean, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("settings", "key", "protocol"),
     [
-        ({}, "ppl_zfull", "200 pairs, slerp, eps 1e-4, whole image"),
-        ({"sampling": "end"}, "ppl_zend", "200 pairs, slerp, eps 1e-4, whole image"),
-        ({"interpolation": "lerp"}, "ppl_dcgan", "200 pairs, lerp, eps 1e-4, whole image"),
+        ({}, "2_zfull", "200 pairs, slerp, eps 1e-4, whole image"),
+        ({"sampling": "end"}, "2_zend", "200 pairs, slerp, eps 1e-4, whole image"),
+        ({"crop": True}, "_zfull", "200 pairs, slerp, eps 1e-4, face crop"),
+        ({"interpolation": "lerp"}, "2_dcgan", "200 pairs, lerp, eps 1e-4, whole image"),
+        ({"interpolation": "lerp", "crop": True}, "_dcgan", "200 pairs, lerp, eps 1e-4, face crop"),
         (
             {"sampling": "end", "interpolation": "lerp"},
-            "ppl_dcgan_end",
+            "2_dcgan_end",
             "200 pairs, lerp, eps 1e-4, whole image",
         ),
-        ({"space": "w", "crop": True}, "ppl_wfull_crop", "200 pairs, lerp, eps 1e-4, face crop"),
-        (
-            {"space": "w", "sampling": "end", "crop": True},
-            "ppl_wend",
-            "200 pairs, lerp, eps 1e-4, face crop",
-        ),
-        ({"space": "w", "sampling": "end"}, "ppl2_wend", "200 pairs, lerp, eps 1e-4, whole image"),
-        ({"epsilon": 0.01, "num_pairs": 1000}, "ppl_zfull", "1,000 pairs, slerp, eps 1e-2, whole image"),
-        ({"epsilon": 2.5e-4}, "ppl_zfull", "200 pairs, slerp, eps 2.5e-4, whole image"),
+        ({"space": "w", "crop": True}, "_wfull", "200 pairs, lerp, eps 1e-4, face crop"),
+        ({"space": "w", "sampling": "end", "crop": True}, "_wend", "200 pairs, lerp, eps 1e-4, face crop"),
+        ({"space": "w", "sampling": "end"}, "2_wend", "200 pairs, lerp, eps 1e-4, whole image"),
+        ({"epsilon": 0.01, "num_pairs": 1000}, "2_zfull", "1,000 pairs, slerp, eps 1e-2, whole image"),
+        ({"epsilon": 2.5e-4}, "2_zfull", "200 pairs, slerp, eps 2.5e-4, whole image"),
     ],
 )
-def test_names_state_the_protocol(settings, key, protocol):
+def test_names_state_the_protocol_and_no_perception_without_lpips(settings, key, protocol):
     result = measure(SmallGenerator(), **settings)
-    assert result.key == key
-    assert result.name == f"{key} (pyramid distance, {protocol}, float64)"
+    assert result.key == f"pl{key}"
+    assert result.name == f"pl{key} (pyramid distance, {protocol}, float64)"
     single = measure(SmallGenerator(torch.float32), **settings)
-    assert (single.key, single.name) == (key, f"{key} (pyramid distance, {protocol})")
+    assert (single.key, single.name) == (f"pl{key}", f"pl{key} (pyramid distance, {protocol})")
+    perceptual = measure(SmallGenerator(torch.float32), distance=Perceptual(), **settings)
+    assert (perceptual.key, perceptual.name) == (f"ppl{key}", f"ppl{key} (LPIPS-VGG16, {protocol})")
+
+
+def test_names_are_those_of_the_catalogue():
+    for name in ("ppl_zfull", "ppl2_zend", "ppl_wfull", "ppl2_wend", "ppl_dcgan", "ppl2_dcgan"):
+        (metric,) = parse_metrics(name)
+        settings = {each: getattr(metric, each) for each in ("space", "sampling", "interpolation", "crop")}
+        assert measure(SmallGenerator(), distance=Perceptual(), **settings).key == name
+
+
+def test_a_distance_of_ones_own_is_not_official():
+    class Own(Distance):
+        name = "own"
+
+        def forward(self, first, second):
+            return (first - second).square().sum(dim=(1, 2, 3))
+
+    assert measure(SmallGenerator(), distance=Own()).name.startswith("pl2_zfull (own, ")
 
 
 def test_names_tell_of_labels_and_given_latents():
     generator = SmallGenerator(torch.float32)
     latents = torch.randn(2, 200, 16, generator=torch.Generator().manual_seed(0)).unbind()
     name = measure(generator, latents=latents, num_pairs=None).name
-    assert name == "ppl_zfull (pyramid distance, 200 pairs, slerp, eps 1e-4, whole image, given latents)"
+    assert name == "pl2_zfull (pyramid distance, 200 pairs, slerp, eps 1e-4, whole image, given latents)"
     labelled = measure(
         lambda z, labels: generator(z) * (1 + labels.view(-1, 1, 1, 1)), module=generator, z_dim=16,
         labels=lambda first, n: torch.arange(first, first + n) % 2,

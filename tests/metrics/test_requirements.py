@@ -6,8 +6,11 @@ import pytest
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.metrics.catalogue import parse_metrics
+from riemann_noise_pytorch.metrics.distances import Distance, PyramidDistance
 from riemann_noise_pytorch.metrics.feature_sets import Wanted
 from riemann_noise_pytorch.metrics.requirements import (
+    check_keys,
+    check_memory,
     check_sides,
     output_of,
     printed_key,
@@ -31,6 +34,13 @@ class VGG16(PixelSums):
 class RandomConv(PixelSums):
     key, name = "random-conv", "random-conv"
     dimensions = MappingProxyType({"features": 128})
+
+
+class Perceptual(Distance):
+    name, official = "LPIPS-VGG16", True
+
+    def forward(self, first, second):
+        return (first - second).square().flatten(1).sum(dim=1)
 
 
 class OwnWeights(Inception):
@@ -150,9 +160,9 @@ def test_metrics_without_reals_need_generated_ones(name, needed):
         ("pr50k3_full", Inception(), 50_000, 70_000, 70_000, "ipr50k3_full"),
         ("pr50k3", VGG16(), 1_500, 1_500, 70_000, "pr1500_3"),
         ("swd2k", None, 1_797, 1_797, 1_797, "swd1797"),
-        ("ppl_wend", None, 50_000, 0, 0, "ppl_wend"),
-        ("ppl_wend", None, 5_000, 0, 0, "ppl5k_wend"),
         ("mc50k_w", None, 1_000, 0, 0, "mc1k_w"),
+        ("mc50k_w+_crop", None, 50_000, 0, 0, "mc50k_w+_crop"),
+        ("cs50k", Inception(), 50_000, 0, 0, "cs50k"),
     ],
 )
 def test_the_printed_name_never_claims_more_than_was_computed(
@@ -161,6 +171,59 @@ def test_the_printed_name_never_claims_more_than_was_computed(
     found = printed_key(one(name), fakes=fakes, reals=reals, available=available, extractor=extractor)
     assert found == printed
     assert one(printed).name == printed
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "lpips", "other"),
+    [
+        ("ppl_wend", 50_000, "ppl_wend", "pl_wend"),
+        ("ppl_wend", 5_000, "ppl5k_wend", "pl5k_wend"),
+        ("ppl2_wend", 50_000, "ppl2_wend", "pl2_wend"),
+        ("ppl2_1k_zfull", 1_000, "ppl2_1k_zfull", "pl2_1k_zfull"),
+        ("ppl_dcgan", 50_000, "ppl_dcgan", "pl_dcgan"),
+        ("ppl2_dcgan", 500, "ppl2_500_dcgan", "pl2_500_dcgan"),
+        ("pl2_zend", 50_000, "pl2_zend", "pl2_zend"),
+    ],
+)
+def test_a_path_length_is_perceptual_by_official_lpips_alone(name, pairs, lpips, other):
+    assert printed_key(one(name), fakes=pairs, distance=Perceptual()) == lpips
+    changed = Perceptual()
+    changed.official = False
+    for distance in (PyramidDistance(), changed, None):
+        assert printed_key(one(name), fakes=pairs, distance=distance) == other
+    for key in (lpips, other):
+        found = one(key)
+        assert (found.name, found.space, found.crop) == (key, one(name).space, one(name).crop)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"fid5k": "fd5k", "swd2k": "swd2k", "fd5k": "fd5k"},
+        {"ppl_zfull": "pl_zfull", "pl_zfull": "pl_zfull"},
+        {"swd2k": "swd1797", "swd5k": "swd1797"},
+    ],
+)
+def test_two_metrics_of_one_name_are_refused(keys):
+    first, *_, second = keys
+    with pytest.raises(InputError, match=f"{first} and {second} would both be called {keys[first]} here"):
+        check_keys(keys)
+    check_keys({name: key for name, key in keys.items() if name != first})
+
+
+def test_a_sliced_distance_that_would_not_fit_is_refused_with_the_number_and_the_remedy():
+    each = (128 + 100 + 4) * 3 * 49 * 4
+    most = 4 * 2**30 // each
+    check_memory(one("swd50k"), most, (3, 32, 32))
+    with pytest.raises(
+        InputError,
+        match=r"50,000 images of \(3, 32, 32\) take 6.4 GiB a side, more than 4; ask for swd31k or fewer",
+    ):
+        check_memory(one("swd50k"), 50_000, (3, 32, 32))
+    with pytest.raises(InputError, match="a side, more than 4"):
+        check_memory(one("swd50k"), most + 1, (3, 32, 32))
+    check_memory(one("swd31k"), 31_000, (3, 32, 32))
+    check_memory(one("fd50k"), 50_000, (3, 1024, 1024))
 
 
 def test_the_protocol_is_printed_with_the_name():
@@ -172,6 +235,10 @@ def test_the_protocol_is_printed_with_the_name():
     assert printed_name(full, OwnWeights(), **sizes) == (
         "fd50k_full (Inception with weights 1a2b3c4d, 50,000 generated, 70,000 real)"
     )
-    assert printed_name(one("is50k"), Inception(), fakes=50_000, details=["10 splits"]) == (
+    assert printed_name(one("is50k"), Inception(), fakes=50_000) == (
         "is50k (Inception-2015, 50,000 generated, 10 splits)"
     )
+    for reals, subsets in ((1_797, "100 subsets of 1,000"), (1_000, "one subset of all 1,000")):
+        assert printed_name(one("kd1k"), RandomConv(), fakes=1_000, reals=reals, available=reals) == (
+            f"kd1k (random-conv, 1,000 generated, {reals:,} real, {subsets})"
+        )

@@ -8,6 +8,7 @@ from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.metrics.pyramid import laplacian_pyramid
 from riemann_noise_pytorch.metrics.sliced_wasserstein import (
     RealPatches,
+    patch_bytes,
     real_floor,
     sample_spread,
     sliced_wasserstein,
@@ -61,6 +62,13 @@ def test_levels_and_patches_of_small_images():
     assert sorted(result._descriptors) == [8, 16]
     assert result._descriptors[16].shape == (49, 12 * 100)
     assert result._descriptors[8].shape == (49, 12 * 4)
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(1, 8, 8), (3, 16, 16), (3, 33, 40), (1, 64, 9)])
+def test_memory_of_patches_is_that_of_the_prepared_reals(channels, height, width):
+    images = torch.rand(3, channels, height, width)
+    held = RealPatches(images)._descriptors.values()
+    assert 3 * patch_bytes(images.shape[1:]) == sum(level.nbytes for level in held)
 
 
 def test_large_levels_take_128_different_positions():

@@ -70,7 +70,10 @@ def test_the_option_comes_before_the_variable(file, monkeypatch):
     assert INCEPTION.locate(file) == file
     assert INCEPTION.locate(None).name == "elsewhere"
     monkeypatch.setenv("RIEMANN_NOISE_INCEPTION", "")
-    with pytest.raises(InputError, match=r"by --inception-weights or RIEMANN_NOISE_INCEPTION; nothing is"):
+    with pytest.raises(
+        InputError,
+        match=r"INCEPTION to its path \(or, .* --inception-weights\); nothing is",
+    ):
         INCEPTION.locate(None)
 
 

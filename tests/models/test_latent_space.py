@@ -144,7 +144,7 @@ def test_a_path_in_w_is_the_one_written_out():
         generator.synthesis(w[:, None].repeat(1, 6, 1)).detach() for w in (w_a, w_a + 1e-4 * (w_b - w_a))
     ]
     assert torch.allclose(result.values, PyramidDistance()(*images) / 1e-8, rtol=1e-8)
-    assert result.key == "ppl2_wend"
+    assert result.key == "pl2_wend"
 
 
 @pytest.mark.gpu
@@ -212,7 +212,7 @@ def test_w_of_other_code_bases_networks():
         parameter.data = torch.randn(parameter.shape, generator=rng) / 2
     length = length_of(generator, space="w", dtype=torch.float64)
     numbers = numbers_of(generator, space="w", dtype=torch.float64)
-    assert length.key == "ppl_wfull"
+    assert length.key == "pl2_wfull"
     assert numbers.mc_name == "MC (w, 100 pairs, std 0.0001, float64)"
 
 

@@ -203,6 +203,57 @@ def test_points_are_standard_normal():
     assert (torch.cov(points.T) - torch.eye(3)).abs().max() < 0.04
 
 
+class Failing:
+    """Fails in its last call."""
+
+    def __init__(self, calls, error):
+        self.left, self.error = calls, error
+
+    def __call__(self, z):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error("no more\nof these")
+        return z
+
+
+def two_batches(network):
+    with shared_noise(network) as pairs:
+        pairs(POINTS, POINTS, 0)
+        pairs(POINTS, POINTS, 6)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, RuntimeError, AttributeError])
+@pytest.mark.parametrize(
+    ("calls", "words"), [(0, "does not take one torch.float32"), (4, "on samples 6 to 11")]
+)
+def test_what_fails_in_a_network_of_others_is_told_in_one_line_with_its_place(error, calls, words):
+    with pytest.raises(InputError) as caught:
+        two_batches(Failing(calls, error))
+    assert words in str(caught.value)
+    assert f"({error.__name__} in test_pairs.py line " in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_memory_and_faults_of_this_package_are_not_the_users():
+    with pytest.raises(MemoryError):
+        two_batches(Failing(4, MemoryError))
+    layer = EuclideanNoise(strength=1.0)
+    with shared_noise(lambda z: 1 / Failing(0, ValueError)(z), module=layer) as pairs:
+        pairs._tried = True
+        with pytest.raises(ValueError, match="no more"):
+            pairs(POINTS, POINTS, 0)
+
+
+def test_what_cannot_be_float64_is_told_how_to_be_measured():
+    layer = nn.Linear(16, 16).double()
+    for network in (lambda z: layer(z.float()), lambda z: layer(z).float()):
+        with pytest.raises(
+            InputError, match="give --precision float32, or in Python leave dtype out"
+        ) as caught:
+            pair_of(network, module=layer)
+        assert "module=" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("network", "cause"),
     [

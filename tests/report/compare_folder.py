@@ -15,10 +15,10 @@ from riemann_noise_pytorch.statistics.paired import paired_difference, verdict
 ARMS = ("none", "euclidean", "riemannian")
 METRICS = {
     "swd": ("sliced Wasserstein distance x1e3 (levels 16, 8; 512 directions)", 60.0, "95 % redraws"),
-    "ppl_zfull": ("ppl_zfull (pyramid distance, 2,000 pairs, slerp, eps 1e-4)", 41.0, "95 % bootstrap"),
-    "ppl_zend": ("ppl_zend (pyramid distance, 2,000 pairs, slerp, eps 1e-4)", 55.0, "95 % bootstrap"),
+    "pl2_zfull": ("pl2_zfull (pyramid distance, 2,000 pairs, slerp, eps 1e-4)", 41.0, "95 % bootstrap"),
+    "pl2_zend": ("pl2_zend (pyramid distance, 2,000 pairs, slerp, eps 1e-4)", 55.0, "95 % bootstrap"),
     "mc_z": ("MC (z, 2,000 pairs, std 0.0001)", 0.61, "95 % bootstrap"),
-    "ttmc_z": ("mean of the top 2 % (z, 2,000 pairs, std 0.0001)", 1.4, "95 % bootstrap"),
+    "mc_z_top2": ("mean of the top 2 % (z, 2,000 pairs, std 0.0001)", 1.4, "95 % bootstrap"),
 }
 GAIN = {"none": 1.0, "euclidean": 0.94, "riemannian": 0.8}
 LAYERS = {"stage4.noise": 4, "stage8.noise": 8, "stage16.noise": 16}

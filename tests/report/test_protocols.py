@@ -35,7 +35,8 @@ def test_the_tail_is_called_ttmc_where_it_has_the_papers_number_of_pairs_alone(m
     monkeypatch.setattr(condition, "PAPER_PAIRS", 100)
     monkeypatch.setattr(condition, "PAPER_TOP", 2)
     papers = condition_numbers(lambda z: 3 * z, 2, num_pairs=100).ttmc_name
-    assert metric_label("ttmc_z", other) == "mean of the top 2 % of conditions, z"
+    for key in ("mc_z_top2", "ttmc_z"):
+        assert metric_label(key, other) == "mean of the top 2 % of conditions, z"
     assert metric_label("ttmc_z", papers) == "TTMC, z"
 
 
@@ -45,10 +46,32 @@ def test_a_label_needs_no_protocol_and_a_metric_no_label():
 
 
 def test_tables_take_their_labels_from_the_records(folder):
+    for record in (each for each in folder.records if each.get("metric") == "mc_z_top2"):
+        record["metric"] = "ttmc_z"
     comparison = _rename(folder, "ttmc_z", "TTMC (z, 50,000 pairs, std 0.0001)")
     for table in (summary_table(comparison), difference_table(comparison)):
         names = {row[0] for row in table.rows}
         assert {"TTMC, z", "path length in z, full (pyramid distance)"} <= names
+
+
+def test_records_with_older_keys_have_the_same_labels_and_stay_as_they_were_named(folder):
+    new = read_comparison(folder.path)
+    older = {"pl2_zfull": "ppl_zfull", "pl2_zend": "ppl_zend", "mc_z_top2": "ttmc_z"}
+    for record in folder.records:
+        if record.get("metric") in older:
+            key = record["metric"]
+            record["metric"] = older[key]
+            record["name"] = record.get("name", "").replace(key, older[key])
+    old = read_comparison(folder.write().path)
+    assert [label(old, metric) for metric in old.metrics] == [label(new, metric) for metric in new.metrics]
+    assert protocols(old)[1].endswith("ppl_zfull (pyramid distance, 2,000 pairs, slerp, eps 1e-4)")
+    for make in (summary_table, difference_table):
+        assert [row[0] for row in make(old).rows] == [row[0] for row in make(new).rows]
+
+
+def test_a_path_length_by_lpips_is_labelled_alike():
+    name = "ppl2_zend (LPIPS-VGG16, 10,000 pairs, slerp, eps 1e-4, whole image)"
+    assert metric_label("ppl2_zend", name) == "path length in z, end (LPIPS-VGG16)"
 
 
 def test_every_metric_has_one_line_with_its_label_and_its_whole_protocol(folder):
@@ -70,8 +93,8 @@ def test_protocols_stand_below_every_printed_table(folder, render, make):
 
 
 def test_several_protocols_of_one_metric_are_all_named_and_none_claims_the_label(folder):
-    other = "ppl_zend (LPIPS-VGG16, 2,000 pairs, slerp, eps 1e-4)"
-    comparison = _rename(folder, "ppl_zend", other, arm="none")
-    assert label(comparison, "ppl_zend") == "path length in z, end"
-    line = protocols(comparison)[list(METRICS).index("ppl_zend")]
-    assert line == f"path length in z, end: {other}; {METRICS['ppl_zend'][0]}"
+    other = "pl2_zend (LPIPS-VGG16 with weights 1a2b3c4d and 5e6f7a8b, 2,000 pairs, slerp, eps 1e-4)"
+    comparison = _rename(folder, "pl2_zend", other, arm="none")
+    assert label(comparison, "pl2_zend") == "path length in z, end"
+    line = protocols(comparison)[list(METRICS).index("pl2_zend")]
+    assert line == f"path length in z, end: {other}; {METRICS['pl2_zend'][0]}"

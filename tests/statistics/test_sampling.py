@@ -68,6 +68,20 @@ def test_all_processes_learn_of_a_value_that_is_not_finite():
         in_processes(compute, 10, 2)
 
 
+def test_a_process_without_a_share_sends_from_where_the_others_do():
+    sent = []
+    calls = []
+
+    def counted(first, count):
+        calls.append((first, count))
+        return torch.ones(count)
+
+    processes = Processes(3, 4, lambda share: sent.append(share) or torch.ones(4))
+    assert len(sample_values(counted, 3, batch=2, what="pair", processes=processes)) == 3
+    assert calls == [(0, 1)]
+    assert sent[0].shape == (1,)
+
+
 def test_processes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"process 0 of 2 .* gather"):
         Processes(0, 2)

@@ -15,6 +15,7 @@ from riemann_noise_pytorch.noise.interfaces import NoiseLayer
 from riemann_noise_pytorch.training import checkpoints
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_generator, load_snapshot
 from riemann_noise_pytorch.training.describe import describe
+from riemann_noise_pytorch.training.hooks import Stopped
 from riemann_noise_pytorch.training.loop import train
 from riemann_noise_pytorch.training.regularizers import R1
 from riemann_noise_pytorch.training.run_folder import RunFolder, load_config
@@ -108,6 +109,58 @@ def test_exporting_changes_nothing_in_the_run(finished, tmp_path):
     config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
     last = train(config, blobs(), tmp_path / "run", on_tick=lambda info: info.export("kept.safetensors"))
     assert equal(weights(load_snapshot(last)), weights(load_snapshot(finished[1])))
+
+
+def test_a_hook_is_told_after_the_snapshot_that_is_due_and_can_have_one_that_is_not(finished, tmp_path):
+    there = []
+
+    def look(info):
+        names = [path.stem for path in list_snapshots(tmp_path / "run")]
+        saved = info.save()
+        assert saved == list_snapshots(tmp_path / "run")[-1]
+        written = saved.stat().st_mtime_ns
+        assert info.save().stat().st_mtime_ns == written
+        there.append((f"{info.images_seen:08d}" in names, load_snapshot(saved).step))
+
+    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL, snapshot_ticks=2)
+    last = train(config, blobs(), tmp_path / "run", on_tick=look)
+    assert there == [(False, 3), (True, 6), (False, 9), (True, 12)]
+    for path in list_snapshots(tmp_path / "run"):
+        same = finished[0] / "snapshots" / path.name
+        assert equal(weights(load_snapshot(path)), weights(load_snapshot(same)))
+    assert last == list_snapshots(tmp_path / "run")[-1]
+
+
+def test_a_hook_that_fails_costs_no_training(finished, tmp_path):
+    def fail(info):
+        if info.images_seen == 48:
+            raise ZeroDivisionError
+
+    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
+    with pytest.raises(ZeroDivisionError):
+        train(config, blobs(), tmp_path / "run", on_tick=fail)
+    assert list_snapshots(tmp_path / "run")[-1].stem == "00000048"
+    last = train(config, blobs(), tmp_path / "run", resume=True)
+    assert equal(weights(load_snapshot(last)), weights(load_snapshot(finished[1])))
+    assert stats_of(tmp_path / "run") == stats_of(finished[0])
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"), [(12, "go on with: riemann-noise train"), (3, "the run is complete")]
+)
+def test_a_hook_that_leaves_its_work_ends_the_run_with_its_state(tmp_path, steps, words):
+    def leave(info):
+        assert not info.stopping()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert info.stopping()
+        raise Stopped
+
+    with pytest.raises(Interrupted, match=words) as caught:
+        train(small(steps, snapshot_ticks=9), blobs(), tmp_path / "run", on_tick=leave)
+    assert caught.value.exit_code == 128 + signal.SIGTERM
+    newest = list_snapshots(tmp_path / "run")[-1]
+    assert newest.stem == "00000024"
+    assert str(newest) in str(caught.value)
 
 
 def test_a_tick_tells_of_the_processes(finished):

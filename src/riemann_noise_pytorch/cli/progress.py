@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from riemann_noise_pytorch.training.loop import StepInfo, TickInfo
@@ -42,6 +43,7 @@ class TrainingDisplay:
         self._task: TaskID | None = None
         self._losses: dict[str, float] = {}
         self._last: StepInfo | None = None
+        self._stage = ""
 
     def __enter__(self) -> "TrainingDisplay":
         return self
@@ -72,11 +74,22 @@ class TrainingDisplay:
         losses = {name: info.stats[name] for name in LOSSES if info.stats[name] is not None}
         self._console.print(_line(self._last, losses), soft_wrap=True)
 
+    def stage(self, stage: str, done: int, total: int) -> None:
+        """Show how far an evaluation is: beside the bar, or by a line where there is no terminal."""
+        if not self._console.is_terminal:
+            if stage != self._stage:
+                self._console.print(f"measuring {stage}: {total:,}", soft_wrap=True, markup=False)
+        elif self._task is not None:
+            text = escape(f"measuring {stage}: {done:,}/{total:,}")
+            self._bar.update(self._task, description=text)
+        self._stage = stage
+
     def measured(self, evaluations: Sequence["Evaluation"]) -> None:
         """Write a line of what was measured."""
         shown = "  ".join(
             f"{name} {value:.4g}" for each in evaluations for name, value in each.results.items()
         )
+        self._stage = ""
         kimg = (evaluations[0].target["images_seen"] or 0) / 1000
         self._console.print(f"{kimg:.1f} kimg  {shown}", soft_wrap=True)
 

@@ -45,7 +45,7 @@ class TrainOptions:
     average by the first of them is kept as best.safetensors. riemann-noise evaluate --help explains each."""
     metric_ticks: int | None = None
     """Ticks from one such measurement to the next; the last tick is always measured. None: 10, or as the
-    resumed run was told."""
+    resumed run was told. A snapshot is written before each, beside those of snapshot_ticks."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -172,11 +172,12 @@ def _evaluation(
     from riemann_noise_pytorch.experiments.evaluation.in_training import TrainingEvaluation
     from riemann_noise_pytorch.training.state import config_for_images
 
-    say = display.say if _is_first() else _silent
-    return TrainingEvaluation(schedule, config_for_images(config, images), images, display.measured, say)
+    say, report = (display.say, display.stage) if _is_first() else (_silent, _silent)
+    complete = config_for_images(config, images)
+    return TrainingEvaluation(schedule, complete, images, display.measured, say, report)
 
 
-def _silent(_: str) -> None:
+def _silent(*_: object) -> None:
     """Tell nobody: the first process speaks for all."""
 
 

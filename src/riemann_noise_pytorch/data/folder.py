@@ -230,8 +230,9 @@ def _only_size(headers: Mapping[str, Header]) -> tuple[int, int]:
     name, header = next(iter(headers.items()))
     for other, its in headers.items():
         if (its.width, its.height) != (header.width, header.height):
+            smallest = min(min(each.width, each.height) for each in headers.values())
             raise InputError(
                 f"images differ in size: {name!r} is {header.width}x{header.height} pixels, {other!r} is "
-                f"{its.width}x{its.height}; ask for one resolution"
+                f"{its.width}x{its.height}; ask for one resolution, such as --resolution {smallest}"
             )
     return header.height, header.width

@@ -13,7 +13,7 @@ from riemann_noise_pytorch.data.images import ImageSet, open_images, to_float
 from riemann_noise_pytorch.experiments.artifacts import BATCH, sample, write_artifacts
 from riemann_noise_pytorch.experiments.options import Budget
 from riemann_noise_pytorch.experiments.records import Record, write_records
-from riemann_noise_pytorch.geometry.condition import condition_numbers
+from riemann_noise_pytorch.geometry.condition import condition_numbers, tail_key
 from riemann_noise_pytorch.metrics.perceptual_path import perceptual_path_length
 from riemann_noise_pytorch.metrics.sliced_wasserstein import RealPatches, sample_spread
 from riemann_noise_pytorch.models.interfaces import Generator
@@ -185,7 +185,7 @@ def _conditions(arm: Arm, generator: Generator, report: Report) -> Iterator[Reco
         progress=partial(report, "condition"),
     )
     yield _measurement(arm, "mc_z", numbers.mc_name, numbers.mc)
-    yield _measurement(arm, "ttmc_z", numbers.ttmc_name, numbers.ttmc)
+    yield _measurement(arm, tail_key("mc_z", arm.budget.pairs), numbers.ttmc_name, numbers.ttmc)
 
 
 def _measurement(arm: Arm, key: str, name: str, interval: Interval) -> Record:

@@ -220,6 +220,7 @@ def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:
     each = [record for arm in arms for record in read_records(arm.records)]
     runs = [record for record in each if record["record"] == "run"]
     measurements = [record for record in each if record["record"] == "measurement"]
+    _check_same_metrics(measurements, arms[0].out)
     reference["untrained"] = {
         label: sum(run["swd_untrained"] for run in runs if run["arm"] == label) / config.seeds
         for label in config.noise
@@ -237,6 +238,19 @@ def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:
     *contrasts, verdict = contrast(measurements, config.noise, range(config.seeds))
     verdict["sentences"] += noise_use(runs)
     return [setup, reference, *runs, *measurements, *contrasts, verdict]
+
+
+def _check_same_metrics(measurements: Sequence[Record], out: Path) -> None:
+    """Refuse arms that cannot be compared, measured before and after a change of this library."""
+    arms: dict[str, list[str]] = {}
+    for record in measurements:
+        arms.setdefault(record["metric"], []).append(f"{record['arm']}-seed{record['seed']}")
+    fewest = min(arms, key=lambda metric: len(arms[metric]))
+    if len(arms[fewest]) < max(map(len, arms.values())):
+        raise InputError(
+            f"of the arms in {out}, {', '.join(arms[fewest])} alone were measured by {fewest}, with another "
+            "version of this library; start anew in another folder"
+        )
 
 
 def _common(arms: Sequence[Arm]) -> Record:

@@ -5,8 +5,8 @@ Two figures describe the distribution over pairs: the mean condition (MC) and th
 pair lies between 1 / k and k; for an orthogonal one it is 1.
 
 Steps are taken in z, through the mapping if there is one; in w, the same step in all layers; or in w+, a step
-of its own in each layer from the same w, the habit of the paper's code. Numbers of different spaces cannot be
-compared.
+of its own in each layer from the same w, the habit of the paper's code, which also crops images to the face
+unless told otherwise. Numbers of different spaces, or with and without crop, cannot be compared.
 
 Both members of a pair see the same noise; see :mod:`~riemann_noise_pytorch.noise.pairs`. Latents and steps
 come from the index of their pair, so neither the batch size nor the number of processes changes them. The
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.models.face_region import face_region
 from riemann_noise_pytorch.models.latent_space import (
     SPACES,
     Labels,
@@ -66,6 +67,20 @@ class ConditionNumbers:
     values: Tensor
 
 
+def tail_key(key: str, num_pairs: int) -> str:
+    """Spell the key of the mean of the largest 2 %: TTMC is that of 50,000 pairs alone.
+
+    Args:
+        key: That of the mean, such as ``mc50k_z``.
+        num_pairs: The number of pairs.
+
+    Example:
+        >>> tail_key("mc50k_z", 50_000), tail_key("mc1k_z", 1000)
+        ('ttmc50k_z', 'mc1k_z_top2')
+    """
+    return f"tt{key}" if num_pairs == PAPER_PAIRS else f"{key}_top2"
+
+
 def condition_number(x: Tensor, d: Tensor, image: Tensor, moved: Tensor) -> Tensor:
     r"""Relative change of the image over relative change of the point.
 
@@ -103,6 +118,7 @@ def condition_numbers(
     seed: int = 0,
     noise_seed: int | None = None,
     space: str = "z",
+    crop: bool = False,
     level: float = 0.95,
     processes: Processes = ALONE,
     progress: Progress | None = None,
@@ -131,6 +147,8 @@ def condition_numbers(
         noise_seed: Seed of the generator's noise; ``seed`` by default.
         space: ``z``, ``w`` (one w for all layers) or ``w+`` (a row for each layer). Of given points, what
             they are, in any words, for the names.
+        crop: Whether only the face's region counts, by
+            :func:`~riemann_noise_pytorch.models.face_region.face_region`.
         level: Coverage of the intervals.
         processes: Which process this is, of how many.
         progress: Called as ``progress(done, share)`` after each batch.
@@ -140,8 +158,8 @@ def condition_numbers(
 
     Raises:
         InputError: Settings out of range, too few pairs or points, a generator that does not take such
-            points, has no such space, is in half precision, is random in a way that cannot be frozen, or
-            cannot be copied into ``dtype``.
+            points, has no such space, gives images too small for the crop, is in half precision, is random
+            in a way that cannot be frozen, or cannot be copied into ``dtype``.
         NonFiniteError: A condition number is not finite; the message names the pair.
 
     Example:
@@ -161,10 +179,10 @@ def condition_numbers(
         scale = points if isinstance(points, Tensor) else place.points(source(0, SCALE_POINTS), 0)
         _check(total, std, scale, place.dtype)
         values = sample_values(
-            _measure(place, source, std, seed), total, batch=batch, what="pair",
+            _measure(place, source, std, seed, crop), total, batch=batch, what="pair",
             processes=processes, progress=progress,
         )  # fmt: skip
-    remarks = (labelling, "float64" if place.dtype == torch.float64 else "")
+    remarks = ("face crop" if crop else "", labelling, "float64" if place.dtype == torch.float64 else "")
     protocol = f"{space}, {total:,} pairs, std {std:g}" + "".join(f", {r}" for r in remarks if r)
     top = max(1, round(total * PAPER_TOP / PAPER_PAIRS))
     return ConditionNumbers(
@@ -182,7 +200,7 @@ def _norms(rows: Tensor) -> Tensor:
 
 
 def _measure(
-    place: LatentSpace, source: Callable[[int, int], Tensor], std: float, seed: int
+    place: LatentSpace, source: Callable[[int, int], Tensor], std: float, seed: int, crop: bool
 ) -> Callable[[int, int], Tensor]:
     step_seed = derive(seed, "condition", "steps")
 
@@ -190,7 +208,8 @@ def _measure(
         x = place.points(source(first, count), first)
         step = std * counted_normal(step_seed, first, tuple(x.shape))
         moved = x + step.to(x)
-        return condition_number(x, moved - x, *place.images(x, moved, first))
+        images = place.images(x, moved, first)
+        return condition_number(x, moved - x, *(map(face_region, images) if crop else images))
 
     return measure
 

@@ -22,9 +22,11 @@ class Distance(nn.Module, ABC):
 
     Attributes:
         name: As it is printed; it never claims more than is computed.
+        official: Whether it is LPIPS with its published weights, by which alone a path length is called ppl.
     """
 
     name: str
+    official: bool = False
 
     @abstractmethod
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
@@ -48,6 +50,7 @@ class PyramidDistance(Distance):
     """
 
     name = "pyramid distance"
+    official = False
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Distances of two batches of images (N, C, H, W), of any size: (N,).

@@ -8,6 +8,9 @@ It is computed on many random subsets of m generated and m real images; the dist
 unbiased it does not fall with the number of images, and is negative about half of the time where both sets
 have one distribution.
 
+Where both sides have no more images than a subset takes, all subsets are the same, and one is computed: the
+unbiased estimate from all images, as NVIDIA's code has it on data sets of no more than 1000.
+
 The standard deviation over the subsets, which papers print, is no interval: subsets overlap, and all come
 from one set of images. Draw new images several times and use
 :func:`~riemann_noise_pytorch.statistics.intervals.redraw_interval`.
@@ -40,8 +43,8 @@ class KernelDistance:
 
     Attributes:
         value: Mean over the subsets; may be slightly negative.
-        std: Population standard deviation over the subsets, as reference codes print it.
-        subsets: The number of subsets.
+        std: Population standard deviation over the subsets, as reference codes print it; 0 for one subset.
+        subsets: The number of subsets; 1 where all would be the same.
         size: Images of either side in a subset.
     """
 
@@ -63,7 +66,7 @@ def kernel_distance(
     Args:
         fake: Features of generated images, (N, d), at least ``size``.
         real: Features of real images, (M, d), at least ``size``.
-        subsets: The number of subsets, at least 1.
+        subsets: The number of subsets, at least 1; one is computed where all would be the same.
         size: Images of either side in a subset, at least 2.
         seed: Seed of the subsets.
 
@@ -88,12 +91,29 @@ def kernel_distance(
             f"give 1 or more of at least {SMALLEST}, {SUBSETS} of {SIZE} are usual"
         )
     check_pair(fake, real, size)
+    subsets = different_subsets(len(fake), len(real), subsets=subsets, size=size)
     chosen = (
         torch.stack([_subset(len(features), size, derive(seed, "kernel", side, i)) for i in range(subsets)])
         for side, features in (("fake", fake), ("real", real))
     )
     values = subset_distances(fake, real, *chosen)
     return KernelDistance(float(values.mean()), float(values.std(correction=0)), subsets, size)
+
+
+def different_subsets(fakes: int, reals: int, *, subsets: int = SUBSETS, size: int = SIZE) -> int:
+    """Count the subsets that are worth computing: one, where both sides have images for no other.
+
+    Args:
+        fakes: Number of generated images.
+        reals: Number of real images.
+        subsets: The number asked for.
+        size: Images of either side in a subset.
+
+    Example:
+        >>> different_subsets(1000, 1000), different_subsets(5000, 1000)
+        (1, 100)
+    """
+    return 1 if fakes == reals == size else subsets
 
 
 def subset_distances(fake: Tensor, real: Tensor, fake_subsets: Tensor, real_subsets: Tensor) -> Tensor:

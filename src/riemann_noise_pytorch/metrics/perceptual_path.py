@@ -10,6 +10,10 @@ Both ends of a step see the same noise, and images stay in floating point: the s
 whatever else differs, so noise of 1 % would add 1e4 to the result, and rounding to 8 bits about as much. See
 :mod:`~riemann_noise_pytorch.noise.pairs`.
 
+A crop to the face comes first, and what is left of a large image is averaged down to 256 to 511 pixels, as in
+the reference in TensorFlow and the paper's code. NVIDIA's PyTorch code takes the factor from the whole
+image, so that it compares crops of 128 pixels at 1024.
+
 Latents come from the index of their pair, so neither the batch size nor the number of processes changes them.
 The network's own roundings count 1e4 times: those of float32, which differ from batch size to batch size,
 change results by up to 1e-3, those of float64 (``dtype``) by less than 1e-9.
@@ -31,7 +35,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.metrics.catalogue import path_key
 from riemann_noise_pytorch.metrics.distances import Distance
+from riemann_noise_pytorch.models.face_region import face_region
 from riemann_noise_pytorch.models.latent_space import (
     Labels,
     LatentSpace,
@@ -53,7 +59,7 @@ Latents: TypeAlias = tuple[Tensor, Tensor]
 USUAL_PAIRS = 50_000
 USUAL_PERCENTILES = (1.0, 99.0)
 LARGEST = 256
-"""Larger images are averaged down to 256 to 511 pixels before the distance, as in the reference."""
+"""Larger images, or larger crops, are averaged down to 256 to 511 pixels before the distance."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +67,9 @@ class PathLength:
     """A perceptual path length.
 
     Attributes:
-        key: The protocol's short name, such as ``ppl_zfull`` and, cropped, ``ppl_zfull_crop``; in w at the
-            ends, by custom, ``ppl_wend`` is cropped and ``ppl2_wend`` is not; straight paths in z make
-            ``ppl_dcgan`` and ``ppl_dcgan_end``.
+        key: The protocol's short name as in StyleGAN2's tables: ``ppl_wend`` is cropped to the face,
+            ``ppl2_wend`` is not; straight paths in z make ``ppl_dcgan`` and ``ppl_dcgan_end``. By any other
+            distance than LPIPS it is ``pl_wend``, ``pl2_wend`` and so on.
         name: The whole protocol, the distance included.
         value: Mean of the kept values.
         interval: Its bootstrap interval.
@@ -94,12 +100,10 @@ class _Protocol:
     remarks: str
 
     def key(self) -> str:
-        if self.space == "w" and self.sampling == "end":
-            return "ppl_wend" if self.crop else "ppl2_wend"
-        where = f"{self.space}{self.sampling}"
+        place = f"{self.space}{self.sampling}"
         if self.space == "z" and self.interpolation == "lerp":
-            where = "dcgan" if self.sampling == "full" else "dcgan_end"
-        return f"ppl_{where}{'_crop' if self.crop else ''}"
+            place = "dcgan" if self.sampling == "full" else "dcgan_end"
+        return path_key("ppl" if self.distance.official else "pl", place, crop=self.crop)
 
     def name(self, num_pairs: int, dtype: torch.dtype) -> str:
         region = "face crop" if self.crop else "whole image"
@@ -163,7 +167,7 @@ def perceptual_path_length(
         batch: Steps computed at once. It changes memory and speed, not the latents or the noise.
         seed: Seed of latents and interval.
         noise_seed: Seed of the generator's noise; ``seed`` by default.
-        crop: Keep rows 3/8 to 7/8 and columns 2/8 to 6/8 only, where faces are.
+        crop: Keep the face's region only, by :func:`~riemann_noise_pytorch.models.face_region.face_region`.
         percentiles: The lowest and highest value kept.
         level: Coverage of the interval.
         processes: Which process this is, of how many.
@@ -175,7 +179,7 @@ def perceptual_path_length(
     Raises:
         InputError: Settings out of range or contradictory, a generator that does not take such latents, lacks
             a mapping, is in half precision, is random in a way that cannot be frozen, returns images in 8
-            bits, or cannot be copied into ``dtype``.
+            bits or too small for the crop, or cannot be copied into ``dtype``.
         NonFiniteError: A pair of images is not finite; the message names the pair.
 
     Example:
@@ -183,7 +187,7 @@ def perceptual_path_length(
         >>> images = lambda z: z.view(-1, 1, 8, 8)
         >>> result = perceptual_path_length(images, distance=PyramidDistance(), z_dim=64, num_pairs=100)
         >>> result.name
-        'ppl_zfull (pyramid distance, 100 pairs, slerp, eps 1e-4, whole image)'
+        'pl2_zfull (pyramid distance, 100 pairs, slerp, eps 1e-4, whole image)'
     """
     path = interpolation or ("slerp" if space == "z" else "lerp")
     ends, total = _ends(generator, z_dim, latents, num_pairs, seed)
@@ -315,11 +319,9 @@ def _prepared(images: Tensor, crop: bool) -> Tensor:
         raise InputError(
             f"the generator returns shape {tuple(images.shape)}, not images (N, C, H, W); reshape its output"
         )
-    height, width = images.shape[2:]
     if crop:
-        rows, columns = height // 8, width // 8
-        images = images[:, :, 3 * rows : 7 * rows, 2 * columns : 6 * columns]
-    factor = min(height, width) // LARGEST
+        images = face_region(images)
+    factor = min(images.shape[2:]) // LARGEST
     return functional.avg_pool2d(images, factor) if factor > 1 else images
 
 

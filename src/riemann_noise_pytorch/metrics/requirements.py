@@ -1,16 +1,20 @@
 """What a metric needs of images and extractors, and what may be printed with its number."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.metrics import inception_score, kernel_distance
-from riemann_noise_pytorch.metrics.catalogue import LOGITS, STANDARDS, Metric, spelled_key
+from riemann_noise_pytorch.metrics.catalogue import LOGITS, OF_GENERATORS, STANDARDS, Metric, spelled_key
+from riemann_noise_pytorch.metrics.distances import Distance
 from riemann_noise_pytorch.metrics.extractors.interfaces import Extractor
 from riemann_noise_pytorch.metrics.feature_sets import Wanted
+from riemann_noise_pytorch.metrics.sliced_wasserstein import patch_bytes
 
 FEWEST_PAIRS: Final = 100
 """Path lengths and condition numbers look at the highest 1 or 2 % of their pairs."""
+PATCHES_GIB: Final = 4
+"""Largest memory for the patches of one side of a sliced Wasserstein distance; both sides have such."""
 
 
 def output_of(metric: Metric, extractor: Extractor) -> str:
@@ -71,7 +75,7 @@ def sides(metric: Metric, available: int) -> tuple[int, int]:
         >>> sides(fid, 1797), sides(full, 60000), sides(swd, 1797)
         ((5000, 1797), (5000, 60000), (1797, 1797))
     """
-    if metric.family in ("is", "cs", "ppl", "mc"):
+    if metric.family in ("is", "cs", *OF_GENERATORS):
         return metric.count, 0
     if metric.family == "swd":
         return (min(metric.count, available),) * 2
@@ -93,7 +97,7 @@ def check_sides(metric: Metric, fakes: int, reals: int, extractor: Extractor | N
     needed, reason = _needed(metric, extractor)
     if fakes < needed:
         more = 1000 * -(-needed // 1000)
-        what = "pairs" if metric.family in ("ppl", "mc") else "generated images"
+        what = "pairs" if metric.family in OF_GENERATORS else "generated images"
         raise InputError(
             f"{metric.name} needs at least {needed:,} {what} {reason}, not {fakes:,}; "
             f"ask for {spelled_key(metric, metric.family, more, metric.full)} or more"
@@ -106,8 +110,57 @@ def check_sides(metric: Metric, fakes: int, reals: int, extractor: Extractor | N
         )
 
 
+def check_memory(metric: Metric, images: int, image_shape: Sequence[int]) -> None:
+    """Refuse more images than memory has room for; every other metric looks at a batch at a time.
+
+    Args:
+        metric: The metric.
+        images: Number of images of either side.
+        image_shape: (C, H, W).
+
+    Raises:
+        InputError: The patches of a sliced Wasserstein distance would take too much.
+    """
+    if metric.family != "swd":
+        return
+    each, bound = patch_bytes(image_shape), PATCHES_GIB * 2**30
+    if images * each > bound:
+        most = bound // each
+        most = most // 1000 * 1000 if most >= 1000 else most
+        remedy = spelled_key(metric, "swd", most, full=False)
+        raise InputError(
+            f"the patches of {images:,} images of {tuple(image_shape)} take {images * each / 2**30:.1f} GiB "
+            f"a side, more than {PATCHES_GIB}; ask for {remedy} or fewer"
+        )
+
+
+def check_keys(keys: Mapping[str, str]) -> None:
+    """Refuse two metrics whose numbers would bear one name.
+
+    Args:
+        keys: The names printed, by the names asked for.
+
+    Raises:
+        InputError: Two are alike, such as ``fid5k`` with own weights, which is ``fd5k``, beside ``fd5k``.
+    """
+    asked: dict[str, str] = {}
+    for name, key in keys.items():
+        if key in asked:
+            raise InputError(
+                f"{asked[key]} and {name} would both be called {key} here, by what is really measured; "
+                "leave one of them out, or measure them into different folders"
+            )
+        asked[key] = name
+
+
 def printed_key(
-    metric: Metric, *, fakes: int, reals: int = 0, available: int = 0, extractor: Extractor | None = None
+    metric: Metric,
+    *,
+    fakes: int,
+    reals: int = 0,
+    available: int = 0,
+    extractor: Extractor | None = None,
+    distance: Distance | None = None,
 ) -> str:
     """Give the name that a number deserves by what was really used.
 
@@ -117,10 +170,11 @@ def printed_key(
         reals: Number of real images that were used.
         available: Number of real images there are.
         extractor: The extractor that was used, for a metric of features.
+        distance: The distance of images that was used, for a path length.
 
     Returns:
-        The metric's own name, or a more modest one: the twin's with other weights or another extractor,
-        with the true count, and without ``_full`` where real images were left out.
+        The metric's own name, or a more modest one: the twin's with other weights, another extractor or
+        another distance, with the true count, and without ``_full`` where real images were left out.
 
     Example:
         >>> from riemann_noise_pytorch.metrics.catalogue import parse_metrics
@@ -131,6 +185,8 @@ def printed_key(
     family, standard = metric.family, STANDARDS.get(metric.family)
     if standard and not (extractor and extractor.official and extractor.key == standard.extractor):
         family = standard.twin
+    if family == "ppl" and not (distance and distance.official):
+        family = "pl"
     return spelled_key(metric, family, fakes, metric.full and reals == available)
 
 
@@ -141,7 +197,6 @@ def printed_name(
     fakes: int,
     reals: int = 0,
     available: int = 0,
-    details: Iterable[str] = (),
 ) -> str:
     """Give the whole protocol of a metric of features, as printed with its number.
 
@@ -153,16 +208,21 @@ def printed_name(
         fakes: Number of generated images.
         reals: Number of real images that were used.
         available: Number of real images there are.
-        details: What else belongs to the protocol, such as ``100 subsets of 1,000``.
 
     Returns:
-        Such as ``fid50k_full (Inception-2015, 50,000 generated, 70,000 real)``.
+        Such as ``kid50k_full (Inception-2015, 50,000 generated, 70,000 real, 100 subsets of 1,000)``.
     """
     key = printed_key(metric, fakes=fakes, reals=reals, available=available, extractor=extractor)
     parts = [extractor.name, f"{fakes:,} generated"]
     if reals:
         parts.append(f"{reals:,} real")
-    return f"{key} ({', '.join([*parts, *details])})"
+    if metric.family in ("is", "cs"):
+        parts.append(f"{inception_score.SPLITS} splits")
+    if metric.family in ("kid", "kd"):
+        subsets = kernel_distance.different_subsets(fakes, reals)
+        size = f"{kernel_distance.SIZE:,}"
+        parts.append(f"{subsets} subsets of {size}" if subsets > 1 else f"one subset of all {size}")
+    return f"{key} ({', '.join(parts)})"
 
 
 def _needed(metric: Metric, extractor: Extractor | None) -> tuple[int, str]:

@@ -21,6 +21,7 @@ References:
     Karras, Aila, Laine and Lehtinen, Progressive growing of GANs, ICLR 2018, Section 5.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import final
@@ -35,6 +36,8 @@ from riemann_noise_pytorch.statistics.intervals import Interval, redraw_interval
 from riemann_noise_pytorch.statistics.sampling import Progress
 
 PATCH = 7
+PATCHES = 128
+"""Positions at each level, as in the reference."""
 SCALE = 1e3
 """Karras et al. print the distance times 1000."""
 FLAT = 1e-5
@@ -101,7 +104,7 @@ class RealPatches:
         real: Tensor,
         *,
         directions: int = 512,
-        patches: int = 128,
+        patches: int = PATCHES,
         seed: int = 0,
         cache_mib: float = 512,
     ) -> None:
@@ -187,8 +190,27 @@ class RealPatches:
         return _sort_rows(self._directions[level][at] @ descriptors)
 
 
+def patch_bytes(image_shape: Sequence[int], patches: int = PATCHES) -> int:
+    """Memory for the patches of one image in float32.
+
+    Args:
+        image_shape: (C, H, W).
+        patches: Positions at each level.
+
+    Example:
+        >>> patch_bytes((3, 32, 32)) == (128 + 100 + 4) * 147 * 4
+        True
+    """
+    channels, height, width = image_shape
+    positions = 0
+    while min(height, width) >= SMALLEST:
+        positions += min(patches, (height - PATCH + 1) * (width - PATCH + 1))
+        height, width = (height + 1) // 2, (width + 1) // 2
+    return 4 * channels * PATCH**2 * positions
+
+
 def sliced_wasserstein(
-    real: Tensor, fake: Tensor, *, directions: int = 512, patches: int = 128, seed: int = 0
+    real: Tensor, fake: Tensor, *, directions: int = 512, patches: int = PATCHES, seed: int = 0
 ) -> SlicedWasserstein:
     """Sliced Wasserstein distance of two sets of images, times 1000; see :class:`RealPatches`.
 
@@ -215,7 +237,7 @@ def real_floor(
     *,
     splits: int = 5,
     directions: int = 512,
-    patches: int = 128,
+    patches: int = PATCHES,
     seed: int = 0,
     level: float = 0.95,
     progress: Progress | None = None,

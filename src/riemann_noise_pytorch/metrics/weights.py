@@ -33,7 +33,7 @@ class PublishedFile:
         origin: Who publishes it.
         sha256: Its hash.
         option: The option of the command line that takes its path.
-        variable: The environment variable that may hold its path; none if empty.
+        variable: The environment variable that may hold its path.
     """
 
     what: str
@@ -41,7 +41,7 @@ class PublishedFile:
     origin: str
     sha256: str
     option: str
-    variable: str = ""
+    variable: str
 
     def locate(self, given: Path | str | None) -> Path:
         """Find the file: the path given, or the one in the environment variable.
@@ -49,14 +49,19 @@ class PublishedFile:
         Raises:
             InputError: There is neither; the message says what to download and where to put it.
         """
-        path = given or (os.environ.get(self.variable) if self.variable else None)
-        if not path:
-            ways = f"{self.option} or {self.variable}" if self.variable else self.option
+        path = self.given(given)
+        if path is None:
             raise InputError(
-                f"{self.what} needs weights: download {self.file} ({self.origin}; sha256 {self.sha256}) "
-                f"and give its path by {ways}; nothing is downloaded for you"
+                f"{self.what} needs weights: download {self.file} ({self.origin}; sha256 {self.sha256}) and "
+                f"set {self.variable} to its path (or, in riemann-noise evaluate, give {self.option}); "
+                "nothing is downloaded for you"
             )
-        return Path(path)
+        return path
+
+    def given(self, given: Path | str | None) -> Path | None:
+        """Give the path that was given, or that in the environment variable; None if there is neither."""
+        path = given or os.environ.get(self.variable)
+        return Path(path) if path else None
 
     def read(self, path: Path, sha256: str | None = None) -> "Weights":
         """Read a file that should hold these weights, and tell whether it is the published one.
@@ -127,6 +132,7 @@ LPIPS_HEADS = PublishedFile(
     origin="lpips 0.1, folder weights/v0.1",
     sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
     option="--lpips-heads",
+    variable="RIEMANN_NOISE_LPIPS",
 )
 DINOV2_ORIGIN = "facebookresearch/dinov2"
 DINOV2_S = PublishedFile(

@@ -5,6 +5,7 @@ labels that both ends of a step share, shared noise, and a stated precision.
 """
 
 import contextlib
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast, final
 
@@ -187,10 +188,24 @@ def labels_for(generator: Network, labels: Labels | None, seed: int) -> tuple[La
     """
     if labels is not None:
         return labels, "given labels"
-    classes = getattr(generator, "classes", 0)
-    if not isinstance(classes, int) or classes < 1:
-        return None, ""
-    return uniform_labels(classes, seed), "uniform labels"
+    classes = number_of_classes(generator)
+    return (uniform_labels(classes, seed), "uniform labels") if classes else (None, "")
+
+
+def number_of_classes(generator: object) -> int:
+    """Tell how many classes a generator must be told of: its ``classes`` if that is a number, else 0.
+
+    Networks of others use the name for other things, such as a list of words.
+
+    Example:
+        >>> number_of_classes(torch.nn.ReLU())
+        0
+    """
+    try:
+        classes = getattr(generator, "classes", 0)
+        return 0 if isinstance(classes, bool) else max(0, operator.index(classes))
+    except Exception:  # a foreign property can fail in any way, and then tells no number
+        return 0
 
 
 def uniform_labels(classes: int, seed: int = 0) -> Labels:

@@ -14,10 +14,11 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.errors import InputError, RiemannNoiseError
 from riemann_noise_pytorch.noise.control import frozen
+from riemann_noise_pytorch.noise.failures import is_out_of_memory, place_of_failure
 from riemann_noise_pytorch.noise.foreign import generators_of, seeded
-from riemann_noise_pytorch.noise.precision import EXACT, HalfPrecision, Network
+from riemann_noise_pytorch.noise.precision import EXACT, OWN_PRECISION, HalfPrecision, Network
 from riemann_noise_pytorch.noise.sources import Frozen
 from riemann_noise_pytorch.seeds import derive
 
@@ -77,15 +78,31 @@ class Pairs:
         with self._noise(first_sample), seeded(seed, self._generators):
             try:
                 return (network or self._network)(points, *others)
-            except (RuntimeError, TypeError, IndexError) as error:
-                if self._tried or isinstance(error, torch.OutOfMemoryError):
+            except Exception as error:  # a foreign network fails in any way
+                if isinstance(error, RiemannNoiseError) or is_out_of_memory(error) or self._is_own_fault:
                     raise
-                cause = (str(error) or type(error).__name__).splitlines()[0]
-                raise InputError(
-                    f"the generator does not take one {points.dtype} tensor of shape {tuple(points.shape)} "
-                    f"({cause}); give the latent size it was built for, and module= "
-                    "if it is a function around a module"
-                ) from error
+                raise InputError(self._what_failed(points, first_sample, error)) from error
+
+    @property
+    def _is_own_fault(self) -> bool:
+        """Whether a failure would be of this package, whose networks take what they once took."""
+        package = __name__.partition(".")[0]
+        return self._tried and type(self._module).__module__.partition(".")[0] == package
+
+    def _what_failed(self, points: Tensor, first_sample: int, error: Exception) -> str:
+        place = place_of_failure(error)
+        if self._tried:
+            return (
+                f"the generator fails on samples {first_sample} to {first_sample + len(points) - 1} "
+                f"({place}); mend it"
+            )
+        remedy = ", and module= if it is a function around a module"
+        if self.dtype == torch.float64:
+            remedy = f", or, if some of it cannot be {self.dtype}, {OWN_PRECISION}"
+        return (
+            f"the generator does not take one {points.dtype} tensor of shape {tuple(points.shape)} "
+            f"({place}); give the latent size it was built for{remedy}"
+        )
 
     def _noise(self, first_sample: int) -> contextlib.AbstractContextManager[None]:
         if self._module is None:
@@ -101,10 +118,15 @@ class Pairs:
                 f"the generator returns {kind}, but finite differences need float32 or float64; "
                 "return images before any rounding, from a generator in .float()"
             )
-        if half.found is not None or output.dtype.itemsize < self.dtype.itemsize:
+        if half.found is not None:
             raise InputError(
-                f"the generator computes in {half.found or output.dtype} inside, too coarse for finite "
-                f"differences in {self.dtype}; switch that off"
+                f"the generator computes in {half.found} inside, too coarse for finite differences in "
+                f"{self.dtype}; switch that off"
+            )
+        if output.dtype.itemsize < self.dtype.itemsize:
+            raise InputError(
+                f"the generator computes in {output.dtype} inside, too coarse for finite differences in "
+                f"{self.dtype}; switch that off, or measure it as it is: {OWN_PRECISION}"
             )
         if output.ndim < 2 or output.shape[0] != points.shape[0]:
             raise InputError(

@@ -19,6 +19,8 @@ from riemann_noise_pytorch.errors import InputError
 Network = Callable[..., Tensor]
 
 EXACT = (torch.float32, torch.float64)
+OWN_PRECISION = "give --precision float32, or in Python leave dtype out"
+"""How to measure a generator that cannot be copied into another precision."""
 
 
 def in_precision(
@@ -60,8 +62,7 @@ def in_precision(
         network, module = copy.deepcopy(network, memo), copy.deepcopy(module, memo)
     except Exception as error:  # a foreign object can refuse to be copied in any way
         raise InputError(
-            f"the generator cannot be copied into {dtype} ({type(error).__name__}); "
-            "convert it before and leave dtype out"
+            f"the generator cannot be copied into {dtype} ({type(error).__name__}); {OWN_PRECISION}"
         ) from error
     if isinstance(network, nn.Module):
         network.to(dtype)

@@ -108,6 +108,8 @@ def sample_values(
             break
         if progress is not None:
             progress(done, len(indices))
+    if not indices and total > 0 and processes.gather is not None:
+        device = compute(0, 1).device  # where the others gather from
     whole = processes.gathered(share.to(device)).cpu()
     return _finite(whole[:total], what)
 

@@ -34,6 +34,10 @@ class StepInfo:
         return left / self.images_per_s
 
 
+class Stopped(Exception):  # noqa: N818 - no error: the run was asked to stop
+    """Raised by a hook that leaves its work because the run was asked to stop."""
+
+
 @dataclass(frozen=True)
 class TickInfo:
     """What an evaluation is told at every tick, in every process.
@@ -49,6 +53,10 @@ class TickInfo:
         export: Writes the averaged generator as a snapshot file of the given name into the run folder, to be
             read by :func:`~riemann_noise_pytorch.training.checkpoints.load_generator`, and gives its path;
             for the first process.
+        save: Writes a snapshot of this state, unless there is one, and gives its path; to be called by all
+            processes, before work that takes long or may fail.
+        stopping: Whether this process was asked to stop; work that takes long asks now and then, and raises
+            :class:`Stopped`.
     """
 
     generator: Generator
@@ -58,3 +66,5 @@ class TickInfo:
     is_last: bool
     processes: Processes
     export: Callable[[str], Path]
+    save: Callable[[], Path]
+    stopping: Callable[[], bool]

@@ -41,7 +41,7 @@ from riemann_noise_pytorch.training.checkpoints import (
     write_snapshot,
 )
 from riemann_noise_pytorch.training.config import TrainConfig
-from riemann_noise_pytorch.training.hooks import StepInfo, TickInfo
+from riemann_noise_pytorch.training.hooks import StepInfo, Stopped, TickInfo
 from riemann_noise_pytorch.training.processes import by_process, make_accelerator, synchronise_norms
 from riemann_noise_pytorch.training.randomness import random_states, restore_random_states
 from riemann_noise_pytorch.training.real_images import (
@@ -80,7 +80,7 @@ def train(
         resume: Go on from the newest undamaged snapshot in ``run_dir``, or from the start where the run
             was stopped before its first; only a greater ``kimg`` may differ from the run's options, and
             ``workers``, ``keep_snapshots``, ``tracker`` and ``device``.
-        on_tick: Called at every tick, in every process, before the snapshot.
+        on_tick: Called at every tick, in every process, after the snapshot where one is due.
         progress: Called after every step, in the first process.
         accelerator: Device, precision and processes; made from the options by default.
         noise_source: Replaces fresh noise: from the generator, the step and the global index of the process's
@@ -230,10 +230,11 @@ class _Run:
             stopping = stopping or (alone and stop.number != 0)
             ends = state.step == config.steps
             ticks, beyond = divmod(state.step, config.steps_per_tick)
-            if beyond == 0 or ends:
-                self._tick(ends)
+            info = self._tick(ends, stop) if beyond == 0 or ends else None
             if stopping or ends or (beyond == 0 and ticks % config.snapshot_ticks == 0):
                 self._save()
+            if info and self.on_tick:
+                self._show(info, self.on_tick, stop)
             if stopping and not ends:
                 raise self._interrupted(stop.number)
         return self.trainer.last_snapshot or self._save()
@@ -275,23 +276,33 @@ class _Run:
             speed = self._images_per_s()
             self.progress(StepInfo(state.step, self.config.steps, self.images_seen, speed, measures))
 
-    def _tick(self, is_last: bool) -> None:
+    def _tick(self, is_last: bool, stop: StopRequest) -> TickInfo:
         means = {name: total / count if count else None for name, (total, count) in self.state.sums.items()}
         self.state.sums = dict.fromkeys(self.state.sums, (0.0, 0))
         speed = self._images_per_s()
         self._step_seconds_s, self._steps_timed = 0.0, 0
         generator = self.state.ema.refresh()
         stats = self._tell(means, speed, generator) if self.is_main else {}
-        if self.on_tick:
-            accelerator = self.accelerator
-            processes = Processes(
-                accelerator.process_index, accelerator.num_processes, cast("Gather", accelerator.gather)
-            )
-            self.on_tick(
-                TickInfo(
-                    generator, self.images_seen, stats, self.folder.path, is_last, processes, self._export
-                )
-            )
+        accelerator = self.accelerator
+        gather = cast("Gather", accelerator.gather)
+        return TickInfo(
+            generator=generator,
+            images_seen=self.images_seen,
+            stats=stats,
+            run_dir=self.folder.path,
+            is_last=is_last,
+            processes=Processes(accelerator.process_index, accelerator.num_processes, gather),
+            export=self._export,
+            save=self._save_once,
+            stopping=lambda: stop.number != 0,
+        )
+
+    def _show(self, info: TickInfo, on_tick: Callable[[TickInfo], None], stop: StopRequest) -> None:
+        try:
+            on_tick(info)
+        except Stopped:
+            self._save_once()
+            raise self._interrupted(stop.number) from None
 
     def _tell(self, means: Mapping[str, float | None], speed: float, generator: Generator) -> dict[str, Any]:
         """Write what a tick leaves in the folder and in the trackers; give its line of ``stats.jsonl``."""
@@ -344,6 +355,10 @@ class _Run:
         self.trainer.last_snapshot = path
         return path
 
+    def _save_once(self) -> Path:
+        path = snapshot_path(self.folder.path, self.images_seen)
+        return path if self.trainer.last_snapshot == path else self._save()
+
     def _write(self, tensors: Mapping[str, Tensor], path: Path) -> Path:
         return write_snapshot(
             path,
@@ -360,9 +375,13 @@ class _Run:
 
     def _interrupted(self, number: int) -> Interrupted:
         number = number or signal.SIGTERM
+        folder = self.folder.path
+        ways = f"go on with: riemann-noise train --resume {folder}"
+        if self.state.step == self.config.steps:
+            ways = f"the run is complete, to be measured with: riemann-noise evaluate {folder}"
         return Interrupted(
             f"{signal.Signals(number).name} came at {self.images_seen / 1000:g} kimg; the state is in "
-            f"{self.trainer.last_snapshot}; go on with: riemann-noise train --resume {self.folder.path}",
+            f"{self.trainer.last_snapshot}; {ways}",
             number,
         )
 

@@ -124,6 +124,37 @@ def test_values_out_of_range_are_told_once_with_the_range():
     assert len(said) == 1
 
 
+def test_a_generator_that_is_never_dark_is_told_from_so_many_images_on():
+    def light(z):
+        return z.view(-1, 1, 2, 3).sigmoid()
+
+    said = []
+    source = subject_of(light, say=said.append).source(0, 200)
+    source(0, 99)
+    assert said == []
+    source(99, 101)
+    assert len(said) == 1
+    assert "images are taken to be in [-1, 1], with black at -1" in said[0]
+    subject_of(lambda z: 0.01 * z.view(-1, 1, 2, 3).sigmoid(), say=said.append).source(0, 200)(0, 200)
+    assert len(said) == 1
+
+
+def test_images_are_drawn_in_full_precision_whatever_is_allowed_outside():
+    seen = set()
+
+    def generator(z):
+        seen.add((torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32))
+        return z.view(-1, 1, 2, 3).tanh()
+
+    torch.set_float32_matmul_precision("medium")
+    try:
+        Draws(target_of(generator), seed=0)(0, 4)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert seen == {("highest", False)}
+
+
 def often_nan():
     """Give a generator, and the list in which it leaves the rows of its last batch that were not finite."""
 

@@ -31,7 +31,7 @@ from tests.experiments.evaluation.networks import Classes, Foreign, Mapped, Tiny
 from tests.metrics.stand_ins import PixelSums, in_processes
 from tests.training.runs import blobs
 
-ALL = "fd240,swd100,ppl100_zfull,mc100_z"
+ALL = "fd240,swd100,ppl2_100_zfull,mc100_z"
 
 
 class Small(PixelSums):
@@ -103,9 +103,9 @@ def test_numbers_are_those_of_the_metrics_called_directly():
     assert found == {
         "fd240": pytest.approx(frechet_distance(fakes, reals), rel=1e-9),
         "swd100": swd.value,
-        "ppl100_zfull": path.value,
+        "pl2_100_zfull": path.value,
         "mc100_z": condition.mc.value,
-        "ttmc100_z": condition.ttmc.value,
+        "mc100_z_top2": condition.ttmc.value,
     }
 
 
@@ -189,7 +189,7 @@ def test_the_order_asked_for_is_kept_and_doubles_are_measured_once():
 
 
 def test_redraws_give_values_their_mean_and_an_interval():
-    fd, swd, path = measure(metrics="fd240,swd100,ppl100_zfull", redraws=3)
+    fd, swd, path = measure(metrics="fd240,swd100,ppl2_100_zfull", redraws=3)
     for each in (fd, swd):
         (values,) = each.values.values()
         assert len(set(values)) == 3
@@ -197,7 +197,7 @@ def test_redraws_give_values_their_mean_and_an_interval():
         interval = each.intervals[each.metric]
         assert interval.low < each.results[each.metric] < interval.high
     assert path.values == {}
-    assert path.intervals["ppl100_zfull"].low < path.results["ppl100_zfull"]
+    assert path.intervals["pl2_100_zfull"].low < path.results["pl2_100_zfull"]
     alone = measure(metrics="fd240", redraws=1)[0]
     assert alone.intervals == {}
     assert alone.values["fd240"][0] == pytest.approx(fd.values["fd240"][0], rel=1e-9)
@@ -301,16 +301,16 @@ def test_resume_sees_through_a_function_to_the_weights_behind_it(tmp_path):
     networks = [Tiny(seed=0).eval(), Tiny(seed=1).eval()]
     for network in (networks[0], networks[0], networks[1]):
         target = Target("own.py:f", "callable", lambda z, n=network: n(z), 6, "the hash of the source")
-        measure(target=target, metrics="swd100", out=tmp_path, resume=True)
-    assert lines(tmp_path) == {"metric-swd100.jsonl": 2}
+        measure(target=target, metrics="ipr100_3", out=tmp_path, resume=True)
+    assert lines(tmp_path) == {"metric-ipr100_3.jsonl": 2}
 
 
 def test_resume_sees_other_images_in_a_folder_of_the_same_name(tmp_path):
     place = tmp_path / "pictures"
     for count in (120, 120, 130):
         write_folder(place, [f"{i:03d}.png" for i in range(count)], height=16, width=16, channels=1)
-        found = measure(target=Target(str(place), "images"), metrics="swd100", out=tmp_path, resume=True)
-    assert lines(tmp_path) == {"metric-swd100.jsonl": 2}
+        found = measure(target=Target(str(place), "images"), metrics="ipr100_3", out=tmp_path, resume=True)
+    assert lines(tmp_path) == {"metric-ipr100_3.jsonl": 2}
     assert found[0].target["data"]["count"] == 130
 
 
@@ -412,9 +412,9 @@ def test_a_generator_with_classes_is_told_classes_as_frequent_as_the_datas(monke
 
 def test_a_foreign_generator_is_measured_by_everything_as_it_is():
     numbers = results(Foreign(), precision="float32")
-    assert set(numbers) == {"fd240", "swd100", "ppl100_zfull", "mc100_z", "ttmc100_z"}
+    assert set(numbers) == {"fd240", "swd100", "pl2_100_zfull", "mc100_z", "mc100_z_top2"}
     by_function = results(target=Target("f", "callable", Tiny().eval().forward, 6, ""))
-    assert by_function["ppl100_zfull"] > 0
+    assert by_function["pl2_100_zfull"] > 0
 
 
 def test_numbers_that_are_not_finite_are_refused_with_the_image():
@@ -425,7 +425,7 @@ def test_numbers_that_are_not_finite_are_refused_with_the_image():
         with pytest.raises(NonFiniteError, match=r"^generated image 0 of tiny is not finite"):
             measure(broken, metrics)
     with pytest.raises(NonFiniteError, match=r"^pair 0 of 100 gives nan"):
-        measure(target=Target("run", "run", broken, 6), metrics="ppl100_zfull")
+        measure(target=Target("run", "run", broken, 6), metrics="ppl2_100_zfull")
 
 
 def test_progress_is_reported_stage_by_stage():
@@ -447,3 +447,163 @@ def test_time_that_metrics_share_counts_for_each(monkeypatch):
     monkeypatch.setattr(evaluate_module, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     found = measure(metrics="fd240,ipr100_3,swd100")
     assert [each.seconds for each in found] == [10, 20, 10]
+
+
+# Generators of others
+
+
+class Picky(Tiny):
+    """Takes a few batches, and then fails in a line of its own."""
+
+    def __init__(self, batches, error=ValueError):
+        super().__init__()
+        self.left, self.error = batches, error
+
+    def forward(self, z):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error("no more\nof these")
+        return super().forward(z)
+
+
+@pytest.mark.parametrize("metrics", ["mc100_z", "ppl2_100_zfull"])
+@pytest.mark.parametrize("batches", [0, 5])
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, KeyError])
+def test_what_fails_in_a_generator_of_the_users_own_is_told_in_one_line(metrics, batches, error):
+    with pytest.raises(InputError) as caught:
+        measure(Picky(batches + 1, error), metrics, batch=10, precision="float32")
+    words = str(caught.value)
+    assert f"({error.__name__} in test_evaluate.py line " in words
+    assert "\n" not in words
+
+
+def test_memory_that_runs_out_under_way_is_no_fault_of_the_users():
+    with pytest.raises(MemoryError):
+        measure(Picky(6, MemoryError), "mc100_z", batch=10, precision="float32")
+
+
+class Casting(Tiny):
+    """Computes in float32 whatever it is given."""
+
+    def forward(self, z):
+        return super().forward(z).float()
+
+
+class Inner(torch.nn.Module):
+    """Holds its network where a copy in another precision does not reach it."""
+
+    z_dim = 6
+
+    def __init__(self):
+        super().__init__()
+        self.own = torch.nn.Parameter(torch.zeros(1))
+        self.hidden = [torch.nn.Linear(6, 256)]
+
+    def forward(self, z):
+        return self.hidden[0](z).view(-1, 1, 16, 16) + self.own
+
+
+class Sealed(Tiny):
+    """Cannot be copied."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError
+
+
+@pytest.mark.parametrize("kind", [Casting, Inner, Sealed])
+@pytest.mark.parametrize("metrics", ["mc100_z", "ppl2_100_zfull"])
+def test_a_generator_that_cannot_be_float64_is_told_of_float32(kind, metrics):
+    with pytest.raises(InputError, match="give --precision float32, or in Python leave dtype out") as caught:
+        measure(kind(), metrics)
+    assert "module=" not in str(caught.value)
+    assert measure(kind(), metrics, precision="float32")
+
+
+def test_classes_that_are_no_number_are_no_labels():
+    class Worded(Tiny):
+        classes = ("cat", "dog")
+
+    names = "ipr100_3,mc100_z"
+    assert results(Worded(), names) == pytest.approx(results(Tiny(), names), rel=1e-9)
+
+
+def test_noise_of_others_counts_the_batch_when_an_evaluation_is_resumed(tmp_path):
+    for batch in (64, 64, 32):
+        measure(Foreign(), "ipr100_3", batch=batch, out=tmp_path, resume=True)
+    assert lines(tmp_path) == {"metric-ipr100_3.jsonl": 2}
+    again = {"target": as_run(Tiny()), "metrics": "mc100_z", "out": tmp_path, "resume": True}
+    for batch in (64, 32):
+        measure(**again, batch=batch)
+    assert lines(tmp_path)["metric-mc100_z.jsonl"] == 1
+
+
+# Two sets of images
+
+
+def pictures_of(folder, size, count=110, channels=1):
+    names = [f"{i:03d}.png" for i in range(count)]
+    return str(write_folder(folder, names, height=size, width=size, channels=channels))
+
+
+def measured_against(first, second, metrics="ipr100_3", **options):
+    said = []
+    config = EvaluateConfig(metrics=metrics, data=second, **options)
+    return evaluate(Target(first, "images"), config, say=said.append), said
+
+
+def test_sets_of_two_sizes_are_resized_only_when_that_is_asked_for(tmp_path):
+    small, large = pictures_of(tmp_path / "small", 16), pictures_of(tmp_path / "large", 32)
+    for first, second in ((small, large), (large, small)):
+        with pytest.raises(InputError, match=r"; give --resolution 16, or other data"):
+            measured_against(first, second)
+        (found,), _ = measured_against(first, second, resolution=16, resize_filter="box")
+        assert found.name.endswith("both sides resized to 16x16 by box)")
+        assert found.target["data"]["resize_filter"] == found.protocol["data"]["resize_filter"] == "box"
+    (same,), _ = measured_against(large, large)
+    assert same.target["data"]["image_shape"] == [1, 32, 32]
+    assert same.target["data"]["resize_filter"] is None
+    assert "resized" not in same.name
+
+
+def test_a_set_of_mixed_sizes_is_refused_with_the_remedy(tmp_path):
+    mixed, even = pictures_of(tmp_path / "mixed", 32), pictures_of(tmp_path / "even", 16)
+    write_folder(tmp_path / "mixed", ["z.png"], height=24, width=20, channels=1)
+    for first, second in ((mixed, even), (even, mixed)):
+        with pytest.raises(InputError, match=r"images differ in size: .* such as --resolution 20"):
+            measured_against(first, second)
+    assert measured_against(mixed, even, resolution=16)
+
+
+def test_a_set_of_another_mode_is_refused_with_the_remedy(tmp_path):
+    grey, colour = pictures_of(tmp_path / "grey", 16), pictures_of(tmp_path / "colour", 16, channels=3)
+    with pytest.raises(InputError, match="give --channels 1, or other data"):
+        measured_against(grey, colour)
+    assert measured_against(grey, colour, channels=1)
+
+
+def test_of_a_group_a_set_of_images_gives_what_it_can(tmp_path):
+    folder = pictures_of(tmp_path / "pictures", 16, 260)
+    found, said = measured_against(folder, folder, "quick")
+    assert [each.metric for each in found] == ["swd260", "fd260"]
+    assert said == [
+        f"{folder} is a set of images: ppl2_1k_zfull, mc1k_z of the group need a generator, and are left out",
+        "pictures has 260 images, fewer than swd2k, fd2k would take; all are taken",
+        f"{folder}, which is measured, has 260 images, fewer than swd2k, fd2k would take; all are taken",
+        f"{folder} and pictures hold the very same images",
+    ]
+
+
+def test_weights_that_nothing_takes_are_told(tmp_path):
+    said = []
+    given = dict.fromkeys(("vgg16_weights", "inception_weights", "lpips_heads"), tmp_path / "file")
+    measure(metrics="swd100", say=said.append, **given)
+    assert said == [
+        f"--{name} is given, but no metric asked for takes it"
+        for name in ("inception-weights", "vgg16-weights", "lpips-heads")
+    ]
+    said.clear()
+    measure(metrics="ppl2_100_zfull", say=said.append, vgg16_weights=tmp_path / "file")
+    assert said == [
+        "--vgg16-weights is given, but no metric asked for takes it; path lengths take it where "
+        "--lpips-heads is given too"
+    ]

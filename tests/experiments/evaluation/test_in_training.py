@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from riemann_noise_pytorch.errors import InputError, NonFiniteError
+from riemann_noise_pytorch.errors import InputError, Interrupted, NonFiniteError
 from riemann_noise_pytorch.experiments.evaluation import in_training
 from riemann_noise_pytorch.experiments.evaluation.evaluate import evaluate
 from riemann_noise_pytorch.experiments.evaluation.in_training import Schedule
@@ -20,12 +22,13 @@ from riemann_noise_pytorch.experiments.evaluation.metric_files import (
 )
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.targets import open_target, weights_sha256
+from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.training.checkpoints import BEST, list_snapshots, load_generator, load_snapshot
 from riemann_noise_pytorch.training.loop import train
 from tests.experiments.evaluation.conftest import METRICS, train_with_metrics
 from tests.training.runs import blobs, equal, in_processes, small, weights
 
-QUICK = "swd100"
+QUICK = "mc100_z"
 
 
 def scores(run_dir, metric="swd200"):
@@ -52,7 +55,7 @@ def test_torchs_random_state_is_the_same_whatever_a_metric_draws(tmp_path, monke
 
 def test_every_tick_that_is_due_is_measured_and_told(measured_run, tmp_path):
     run_dir, told = measured_run
-    assert [[each.metric for each in found] for found in told] == [["swd200", "fd240", "ppl100_zfull"]] * 4
+    assert [[each.metric for each in found] for found in told] == [["swd200", "fd240", "pl2_100_zfull"]] * 4
     assert list(scores(run_dir)) == [24, 48, 72, 96]
     assert all(each.intervals == {} for each in read_evaluations(run_dir) if each.metric == "fd240")
     train_with_metrics(tmp_path / "sparse", metrics=QUICK, every=3)
@@ -85,17 +88,16 @@ def test_the_best_average_is_kept_beyond_pruning_and_can_be_sampled(measured_run
         ("swd100", [1, 1, 1, 1], 96),
     ],
 )
-def test_best_is_least_for_distances_and_most_for_shares(tmp_path, monkeypatch, metrics, values, best):
-    measured, left = in_training.evaluate, list(values)
+def test_best_is_least_for_distances_and_most_for_shares(
+    measured_run, tmp_path, monkeypatch, metrics, values, best
+):
+    left, record = list(values), read_evaluations(measured_run[0])[0]
 
-    def scored(*arguments, out, **options):
-        found = measured(*arguments, out=None, **options)
-        name = found[0].metric
-        found[0] = replace(found[0], results={k: float(left[0]) for k in found[0].results})
-        left.pop(0)
-        append_evaluation(out, found[0])
-        assert metric_path(out, name).is_file()
-        return found
+    def scored(target, *_, out, **__):
+        seen = {**record.target, "sha256": target.sha256, "images_seen": target.images_seen}
+        found = replace(record, metric=metrics, results={metrics: float(left.pop(0))}, target=seen)
+        append_evaluation(out, found)
+        return [found]
 
     monkeypatch.setattr(in_training, "evaluate", scored)
     train_with_metrics(tmp_path / "run", metrics=metrics)
@@ -210,6 +212,120 @@ def test_a_number_that_is_not_finite_is_told_and_the_run_goes_on(tmp_path, monke
     assert list(scores(tmp_path / "run", QUICK)) == [48]
 
 
+# What fails, and who is asked to stop
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [InputError("no space left"), torch.OutOfMemoryError("CUDA out of memory\nTried"), MemoryError()],
+)
+def test_an_evaluation_that_fails_is_told_and_costs_no_training(tmp_path, monkeypatch, failure):
+    def fails(*_, **__):
+        raise failure
+
+    said = []
+    monkeypatch.setattr(in_training, "evaluate", fails)
+    last = train_with_metrics(tmp_path / "run", metrics=QUICK, steps=6, say=said.append)
+    assert load_snapshot(last).step == 6
+    first_words = str(failure).partition("\n")[0] or "MemoryError"
+    assert said == [f"not measured at {kimg} kimg: {first_words}" for kimg in (0.024, 0.048)]
+
+
+def test_a_fault_of_this_package_is_not_hidden(tmp_path, monkeypatch):
+    def fails(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(in_training, "evaluate", fails)
+    with pytest.raises(ZeroDivisionError):
+        train_with_metrics(tmp_path / "run", metrics=QUICK, steps=6, snapshot_ticks=9)
+    assert load_snapshot(list_snapshots(tmp_path / "run")[-1]).step == 3
+
+
+@pytest.mark.parametrize(("metrics", "most"), [("fd240", 5), ("swd100", 5), (QUICK, 9)])
+def test_a_signal_during_an_evaluation_leaves_it_with_the_state_saved(tmp_path, monkeypatch, metrics, most):
+    drawn, original = [], Generator.__call__
+
+    def call(self, z, *others):
+        if not self.training:
+            drawn.append(len(z))
+            if len(drawn) == signalled[0]:
+                os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, z, *others)
+
+    signalled = [4]
+    monkeypatch.setattr(Generator, "__call__", call)
+    before = len(drawn)
+    with pytest.raises(Interrupted, match=r"SIGTERM came at 0\.024 kimg.*; go on with") as caught:
+        train_with_metrics(tmp_path / "run", metrics=metrics, snapshot_ticks=9)
+    assert len(drawn) - before <= most
+    assert caught.value.exit_code == 128 + signal.SIGTERM
+    assert load_snapshot(list_snapshots(tmp_path / "run")[-1]).step == 3
+    assert read_evaluations(tmp_path / "run") == []
+
+
+def test_a_signal_during_the_last_evaluation_leaves_a_complete_run(tmp_path, monkeypatch):
+    measured = in_training.evaluate
+
+    def stopped(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        return measured(*arguments, **options)
+
+    monkeypatch.setattr(in_training, "evaluate", stopped)
+    with pytest.raises(Interrupted, match=r"complete, to be measured with: riemann-noise evaluate"):
+        train_with_metrics(tmp_path / "run", metrics=QUICK, steps=3)
+    assert load_snapshot(list_snapshots(tmp_path / "run")[-1]).step == 3
+
+
+def test_a_snapshot_is_there_before_each_evaluation_and_its_name_is_recorded(tmp_path):
+    there = []
+
+    def look(found):
+        name = found[0].target["snapshot"]
+        there.append((name, (tmp_path / "run" / "snapshots" / name).is_file()))
+
+    train_with_metrics(tmp_path / "run", metrics=QUICK, every=2, snapshot_ticks=9, tell=look)
+    assert there == [("00000048.safetensors", True), ("00000096.safetensors", True)]
+
+
+def test_what_training_measured_is_not_measured_again(measured_run, tmp_path):
+    run_dir = shutil.copytree(measured_run[0], tmp_path / "run")
+    before = metric_path(run_dir, "swd200").read_text()
+    config = EvaluateConfig(metrics="swd200,ppl2_100_zfull", redraws=1)
+    for target in (run_dir, run_dir / BEST, *list_snapshots(run_dir)):
+        found = evaluate(open_target(str(target)), config, images=blobs(), out=run_dir, resume=True)
+        assert [each.seconds for each in found] == [
+            each.seconds
+            for name in ("swd200", "pl2_100_zfull")
+            for each in read_evaluations(run_dir)
+            if each.metric == name and each.target["sha256"] == found[0].target["sha256"]
+        ]
+    assert metric_path(run_dir, "swd200").read_text() == before
+
+
+def test_an_evaluation_reports_its_stages_takes_no_more_than_a_batch_and_says_each_line_once(tmp_path):
+    stages, said = [], []
+    train_with_metrics(
+        tmp_path / "run", metrics="fd300", steps=6, say=said.append, report=lambda *all_: stages.append(all_)
+    )
+    assert ("random-conv, draw 1 of 1", 8, 300) in stages
+    assert {each.protocol["batch"] for each in read_evaluations(tmp_path / "run")} == {8}
+    assert said == ["blobs has 256 images, fewer than fd300 would take; all are taken"]
+
+
+def test_a_cache_that_cannot_be_used_is_told_in_training(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    said = []
+    train_with_metrics(tmp_path / "run", metrics="fd240", steps=3, say=said.append)
+    assert [line.partition(":")[0] for line in said] == ["the statistics of blobs are not kept"]
+
+
+def test_lpips_in_training_comes_by_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("RIEMANN_NOISE_LPIPS", str(tmp_path / "heads.pth"))
+    with pytest.raises(InputError, match=r"VGG16 needs weights: .* set RIEMANN_NOISE_VGG16 to its path"):
+        train_with_metrics(tmp_path / "run", metrics="ppl2_100_zfull")
+
+
 def join_and_train(rank, port, folder):
     """Be one of two processes that train and measure, with batch norm, whose statistics differ."""
     os.environ |= {
@@ -233,6 +349,7 @@ def join_and_train(rank, port, folder):
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_would(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

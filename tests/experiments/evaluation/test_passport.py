@@ -1,5 +1,6 @@
 """A record holds all that another laboratory needs, and survives its file."""
 
+import hashlib
 import json
 
 import pytest
@@ -12,9 +13,11 @@ from riemann_noise_pytorch.experiments.evaluation import plan as plan_module
 from riemann_noise_pytorch.experiments.evaluation.evaluate import evaluate
 from riemann_noise_pytorch.experiments.evaluation.metric_files import metric_path, read_evaluations
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
-from riemann_noise_pytorch.experiments.evaluation.targets import open_target
+from riemann_noise_pytorch.experiments.evaluation.targets import Target, open_target
+from riemann_noise_pytorch.metrics.distances import PyramidDistance
+from riemann_noise_pytorch.metrics.extractors.random_conv import RandomConv
 from tests.data.pictures import write_folder
-from tests.experiments.evaluation.networks import Tiny, target_of
+from tests.experiments.evaluation.networks import Classes, Foreign, Tiny, target_of
 from tests.experiments.evaluation.test_evaluate import Small
 from tests.metrics.stand_ins import in_processes
 from tests.training.runs import blobs
@@ -67,6 +70,44 @@ def test_the_protocol_holds_what_a_number_depends_on(of_run):
     assert "commit" in fd
     assert (condition["precision"], condition["redraws"], condition["data"]) == ("float64", 1, None)
     assert condition["extractor"] is None
+    assert (fd["extractor"]["output"], fd["extractor"]["formula"]) == ("features", RandomConv.formula)
+    assert (fd["noise"], fd["classes"], fd["distance_sha256"]) == ("of seed and index", None, None)
+    assert of_run[0][0].name == "fd240 (random-conv, 240 generated, 240 real, mean of 2 draws)"
+    assert "draws" not in of_run[0][1].name
+
+
+def test_noise_classes_and_precision_are_told_as_they_are():
+    def protocol(target, **options):
+        config = EvaluateConfig(redraws=1, **{"metrics": "ipr100_3", **options})
+        return evaluate(target, config, images=images)[0].protocol
+
+    images = TensorImages(blobs().pixels, name="blobs", labels=torch.arange(256) % 3)
+    foreign = protocol(target_of(Foreign(0.0).forward))
+    assert (foreign["noise"], foreign["precision"]) == (
+        "its own, of seed and first index of each batch",
+        "its own",
+    )
+    told = protocol(target_of(Classes().double()))
+    assert (told["classes"], told["precision"]) == ("drawn as often as in the data", "float64")
+    for precision, recorded in (("float64", "float64"), ("float32", "float32")):
+        assert protocol(target_of(Tiny()), metrics="mc100_z", precision=precision)["precision"] == recorded
+    assert protocol(target_of(Tiny()))["precision"] == "float32"
+    digits = protocol(Target("digits", "images"), resolution=16)
+    assert (digits["noise"], digits["precision"]) == (None, None)
+
+
+def test_lpips_is_known_by_the_hashes_of_its_files(tmp_path, monkeypatch):
+    for name in ("backbone", "heads"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setenv("RIEMANN_NOISE_VGG16", str(tmp_path / "backbone"))
+    monkeypatch.setenv("RIEMANN_NOISE_LPIPS", str(tmp_path / "heads"))
+    given = []
+    monkeypatch.setattr(plan_module, "LPIPSDistance", lambda *files: given.append(files) or PyramidDistance())
+    (found,) = evaluate(target_of(Tiny()), EvaluateConfig(metrics="ppl2_100_zfull"), images=blobs())
+    assert given == [(tmp_path / "backbone", tmp_path / "heads")]
+    assert found.protocol["distance_sha256"] == {
+        name: hashlib.sha256(name.encode()).hexdigest() for name in ("backbone", "heads")
+    }
 
 
 def test_an_extractor_is_known_by_its_weights(monkeypatch):
@@ -77,7 +118,7 @@ def test_an_extractor_is_known_by_its_weights(monkeypatch):
 
 
 def test_a_path_length_names_its_distance_and_precision():
-    config = EvaluateConfig(metrics="ppl100_zfull", precision="float32")
+    config = EvaluateConfig(metrics="ppl2_100_zfull", precision="float32")
     (found,) = evaluate(target_of(Tiny()), config, images=blobs())
     assert (found.protocol["distance"], found.protocol["precision"]) == ("pyramid distance", "float32")
     assert "pyramid distance" in found.name
@@ -93,7 +134,7 @@ def test_a_set_is_known_by_its_content_and_its_filter(tmp_path):
     write_folder(tmp_path / "large", [f"{i:03d}.png" for i in range(110)], height=32, width=32, channels=1)
     hashes = set()
     for resize_filter in ("box", "nearest"):
-        config = EvaluateConfig(metrics="swd100", resolution=16, resize_filter=resize_filter, data="digits")
+        config = EvaluateConfig(metrics="ipr100_3", resolution=16, resize_filter=resize_filter, data="digits")
         (found,) = evaluate(open_target(str(tmp_path / "large")), config)
         hashes.add(found.target["data"]["sha256"])
         assert (found.target["data"]["count"], found.target["sha256"]) == (110, "")

@@ -49,7 +49,8 @@ def nothing_is_extracted(monkeypatch):
             {"metrics": "fd240", "extractor": "random"},
             "unknown extractor 'random'; did you mean 'random-conv'",
         ),
-        ({"metrics": "cs500"}, "cs500 needs a classifier, and random-conv is none"),
+        ({"metrics": "cs500"}, "Inception needs weights"),
+        ({"metrics": "fd240", "resize_filter": "foo"}, "unknown resize filter 'foo'"),
         ({"metrics": "ppl_wend"}, "tiny has no mapping and synthesis, hence no w for ppl_wend; measure in z"),
         ({"metrics": "mc50k_w"}, "no w for mc50k_w"),
         ({"metrics": "paper-table2"}, "no w for mc50k_w+"),
@@ -69,7 +70,7 @@ def test_what_cannot_be_measured_is_refused(options, words):
 def test_the_papers_tables_ask_for_weights_before_any_work():
     words = refused(target_of(Mapped()), blobs(), metrics="paper-table1")
     assert "Inception needs weights" in words
-    assert "--inception-weights or RIEMANN_NOISE_INCEPTION" in words
+    assert "set RIEMANN_NOISE_INCEPTION to its path (or, in riemann-noise evaluate, give --inception" in words
     assert "Inception needs weights" in refused(target_of(Tiny()), blobs(), metrics="paper-table1-dcgan")
 
 
@@ -80,9 +81,9 @@ def test_weights_that_are_not_what_they_should_be_are_refused(tmp_path):
     given = {"inception_weights": tmp_path / "nowhere.pth"}
     assert "no weights at" in refused(target, blobs(), metrics="fid5k", **given)
     heads = {"lpips_heads": tmp_path / "weights.pth", "vgg16_weights": tmp_path / "weights.pth"}
-    assert "cannot read weights from" in refused(target, blobs(), metrics="ppl100_zfull", **heads)
+    assert "cannot read weights from" in refused(target, blobs(), metrics="ppl2_100_zfull", **heads)
     assert "VGG16 needs weights" in refused(
-        target, blobs(), metrics="ppl100_zfull", lpips_heads=tmp_path / "weights.pth"
+        target, blobs(), metrics="ppl2_100_zfull", lpips_heads=tmp_path / "weights.pth"
     )
 
 
@@ -94,7 +95,8 @@ def test_what_only_path_lengths_need_is_not_asked_of_others(tmp_path, monkeypatc
 
 def test_a_set_of_images_has_no_path_length():
     assert "digits is a set of images, and mc100_z needs a generator" in refused(DIGITS, metrics="mc100_z")
-    assert "needs a generator" in refused(DIGITS, data="digits", metrics="quick")
+    assert "needs a generator" in refused(DIGITS, data="digits", metrics="paper-table2")
+    assert "needs a generator" in refused(DIGITS, data="digits", metrics="quick,mc1k_z")
     assert "no w for truncation" in refused(DIGITS, data="digits", metrics="swd100", truncation_psi=0.5)
 
 

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.evaluation.targets import open_target, weights_sha256
+from riemann_noise_pytorch.experiments.evaluation.targets import Target, open_target, weights_sha256
+from riemann_noise_pytorch.models.latent_space import labels_for
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_generator
 from tests.data.pictures import write_folder
 from tests.experiments.evaluation.networks import Tiny
@@ -117,7 +118,7 @@ def test_what_is_no_target_is_refused_in_one_line(own, tmp_path, given, z_dim, w
     [
         ("run", {"z_dim": 3}, "is a run, for which --z-dim has no meaning"),
         ("run", {"snapshot": "00000001.safetensors"}, "there is no snapshot"),
-        ("run", {"snapshot": "best", "which": "raw"}, "best snapshot holds the average alone"),
+        ("run", {"snapshot": "best", "which": "raw"}, "best.safetensors holds the average alone"),
         ("snapshot", {"snapshot": "best"}, "is a snapshot, for which --snapshot has no meaning"),
         ("snapshot", {"z_dim": 100}, "is a snapshot, for which --z-dim"),
         ("digits", {"which": "raw"}, "is a set of images, for which --which"),
@@ -142,7 +143,27 @@ def test_a_run_that_was_not_measured_has_no_best(measured_run, tmp_path):
 def test_the_best_average_has_no_raw_weights(measured_run):
     with pytest.raises(InputError) as caught:
         open_target(str(measured_run[0] / "best.safetensors"), which="raw")
+    assert "best.safetensors holds the average alone; leave --which raw out" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def raises(_):
+    raise OSError
+
+
+@pytest.mark.parametrize("classes", [["cat", "dog"], "ten", 2.5, None, True, -3, property(raises), {}])
+def test_classes_that_are_no_number_are_none(classes):
+    kind = type("Named", (nn.Identity,), {"classes": classes})
+    assert Target("named", "callable", kind(), 4).classes == 0
+    assert labels_for(kind(), None, 0) == (None, "")
+
+
+@pytest.mark.parametrize("classes", [3, torch.tensor(3), property(lambda _: 3)])
+def test_classes_are_any_whole_number(classes):
+    kind = type("Counted", (nn.Identity,), {"classes": classes})
+    assert Target("counted", "callable", kind(), 4).classes == 3
+    labels, name = labels_for(kind(), None, 0)
+    assert (int(labels(0, 100).max()), name) == (2, "uniform labels")
 
 
 def test_the_hash_of_weights_knows_names_types_and_values():

@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from riemann_noise_pytorch.experiments.evaluation.measured import Measured, over_redraws
 from riemann_noise_pytorch.experiments.evaluation.plan import Plan
-from riemann_noise_pytorch.geometry.condition import condition_numbers
+from riemann_noise_pytorch.geometry.condition import condition_numbers, tail_key
 from riemann_noise_pytorch.metrics.catalogue import Metric
 from riemann_noise_pytorch.metrics.feature_sets import real_subset
 from riemann_noise_pytorch.metrics.perceptual_path import perceptual_path_length
@@ -59,7 +59,8 @@ def path_length(plan: Plan, metric: Metric, report: Report) -> Measured:
         processes=plan.processes,
         progress=partial(report, metric.name),
     )
-    return Measured(found.name, {key: found.value}, {key: found.interval}, {})
+    name = key + found.name.removeprefix(found.key)
+    return Measured(name, {key: found.value}, {key: found.interval}, {})
 
 
 def conditions(plan: Plan, metric: Metric, report: Report) -> Measured:
@@ -76,9 +77,10 @@ def conditions(plan: Plan, metric: Metric, report: Report) -> Measured:
         batch=plan.config.batch,
         seed=plan.config.seed,
         space=cast("Space", metric.space),
+        crop=metric.crop,
         processes=plan.processes,
         progress=partial(report, metric.name),
     )
-    intervals = {key: found.mc, f"tt{key}": found.ttmc}
+    intervals = {key: found.mc, tail_key(key, metric.count): found.ttmc}
     results = {name: interval.value for name, interval in intervals.items()}
     return Measured(f"{found.mc_name}; {found.ttmc_name}", results, intervals, {})

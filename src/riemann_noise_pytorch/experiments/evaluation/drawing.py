@@ -8,16 +8,20 @@ from torch import Tensor
 
 from riemann_noise_pytorch.data.images import to_uint8
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.experiments.evaluation.own_code import place_of_failure
 from riemann_noise_pytorch.experiments.evaluation.targets import Target
 from riemann_noise_pytorch.models.latent_space import Labels
 from riemann_noise_pytorch.noise.control import frozen
+from riemann_noise_pytorch.noise.failures import is_out_of_memory, place_of_failure
 from riemann_noise_pytorch.noise.foreign import generators_of, seeded
-from riemann_noise_pytorch.noise.pairs import counted_normal
+from riemann_noise_pytorch.noise.pairs import counted_normal, full_precision
 from riemann_noise_pytorch.seeds import derive
 
 RANGE = 1.5
 """Values beyond this are far outside [-1, 1]: an image in [0, 255], or a generator without its last layer."""
+DARKEST, BRIGHT = -0.05, 0.5
+"""A generator that never goes below the first, and beyond the second, gives images in [0, 1]."""
+ENOUGH = 100
+"""Fewer images than this may all be light."""
 
 
 def labels_like(data_labels: Tensor, seed: int) -> Labels:
@@ -49,7 +53,7 @@ class Draws:
 
     Noise of this package's layers is a function of the seed and the index. Other noise starts from the seed
     and the first index of each batch, so there another size of batch draws other noise. A module gets its
-    latents where it is and in its own precision, any other callable on the CPU in float32.
+    latents where it is and in its own precision, any other callable on the CPU in float32; TF32 is off.
 
     Args:
         target: What has a generator.
@@ -60,6 +64,7 @@ class Draws:
     Attributes:
         lowest: Lowest value so far, before rounding.
         highest: Highest value so far.
+        count: Number of images so far.
     """
 
     def __init__(
@@ -72,10 +77,10 @@ class Draws:
     ) -> None:
         assert target.generator is not None
         self._target, self._seed, self._labels = target, seed, labels
-        self._device, self._dtype = _home(target)
+        self._device, self._dtype = home_of(target)
         self._draw = partial(target.generator, **(options or {}))
         self._generators = generators_of(target.module)
-        self.lowest, self.highest = float("inf"), float("-inf")
+        self.lowest, self.highest, self.count = float("inf"), float("-inf"), 0
 
     def __call__(self, first: int, count: int) -> Tensor:
         """Draw images ``first`` to ``first + count - 1``: uint8 (count, C, H, W), on the generator's device.
@@ -93,16 +98,20 @@ class Draws:
             )
         self.lowest = min(self.lowest, float(images.min()))
         self.highest = max(self.highest, float(images.max()))
+        self.count += count
         return to_uint8(images.float())
 
     @property
     def range_warning(self) -> str:
-        """What to say of values outside [-1, 1]; empty if there is nothing to say."""
-        if max(-self.lowest, self.highest) <= RANGE:
+        """What to say of values outside [-1, 1], or in [0, 1]; empty if there is nothing to say."""
+        is_wide = max(-self.lowest, self.highest) > RANGE
+        is_light = self.count >= ENOUGH and self.lowest >= DARKEST and self.highest > BRIGHT
+        if not is_wide and not is_light:
             return ""
+        consequence = "and what lies outside is cut off" if is_wide else "with black at -1"
         return (
             f"{self._target.name} returns values from {self.lowest:.3g} to {self.highest:.3g}; images are "
-            "taken to be in [-1, 1], and what lies outside is cut off"
+            f"taken to be in [-1, 1], {consequence}"
         )
 
     @torch.no_grad()
@@ -111,12 +120,12 @@ class Draws:
         z = z.to(self._device, self._dtype)
         labels = () if self._labels is None else (self._labels(first, count).to(self._device),)
         try:
-            with self._noise(first):
+            with full_precision(), self._noise(first):
                 images: object = self._draw(z, *labels)
         except InputError:
             raise
         except Exception as error:
-            if self._target.kind != "callable" or _is_out_of_memory(error):
+            if self._target.kind != "callable" or is_out_of_memory(error):
                 raise
             raise InputError(
                 f"{self._target.name} fails on {z.dtype} latents of shape {tuple(z.shape)} on {z.device} "
@@ -139,13 +148,8 @@ class Draws:
         return seeded(derive(self._seed, "foreign noise", first), self._generators)
 
 
-def _home(target: Target) -> tuple[torch.device, torch.dtype]:
+def home_of(target: Target) -> tuple[torch.device, torch.dtype]:
+    """Tell where a target's generator is, and in which precision: the CPU and float32 for a function."""
     module = target.module
     parameters = [] if module is None else [p for p in module.parameters() if p.is_floating_point()]
     return (parameters[0].device, parameters[0].dtype) if parameters else (torch.device("cpu"), torch.float32)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # torch has one class for accelerators, and for the CPU only a RuntimeError with these words
-    kinds = (torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, kinds) or "can't allocate memory" in str(error)

@@ -28,12 +28,14 @@ from riemann_noise_pytorch.experiments.evaluation.metric_files import (
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.plan import Plan
 from riemann_noise_pytorch.experiments.evaluation.targets import Target
-from riemann_noise_pytorch.metrics.catalogue import Metric
+from riemann_noise_pytorch.metrics.catalogue import PATHS, Metric
 from riemann_noise_pytorch.metrics.reference_cache import default_folder
 from riemann_noise_pytorch.statistics.sampling import ALONE, Processes
 
-IDLE = ("name", "batch", "processes", "environment")
-"""Parts of records that change no number beyond rounding."""
+IDLE = ("name", "kind", "snapshot", "environment")
+"""Parts of records that change no number: the weights' hash tells what a file's name cannot."""
+SHARING = ("batch", "processes")
+"""Parts that change none beyond rounding, but for noise that a generator of the user's own draws."""
 Report = Callable[[str, int, int], object]
 Say = Callable[[str], object]
 
@@ -50,6 +52,7 @@ def evaluate(
     report: Report | None = None,
     say: Say | None = None,
     tell: Callable[[Evaluation], object] | None = None,
+    check: Callable[[], object] | None = None,
 ) -> list[Evaluation]:
     """Measure a target.
 
@@ -64,6 +67,7 @@ def evaluate(
         report: Called as ``report(stage, done, total)`` as the work goes on.
         say: Called with a line where something is to be known.
         tell: Called with each number when it is complete, in every process.
+        check: Called between batches; what it raises ends the evaluation.
 
     Returns:
         What was measured, in the order asked for; what ``resume`` left out is read from the files.
@@ -73,18 +77,18 @@ def evaluate(
             written.
         NonFiniteError: Images, features or distances are not finite.
     """
-    say, tell = say or _silent, tell or _silent
-    plan = Plan(target, config, images, device, processes, say)
+    say, tell, check = say or _silent, tell or _silent, check or _silent
+    plan = Plan(target, config, images, device, processes, say, check)
     if out is not None and processes.rank == 0:
         require_writable(out)
     done = _finished(plan, out, say) if resume and out is not None else {}
     for evaluation in done.values():
         tell(evaluation)
     todo = [metric for metric in plan.metrics if metric.name not in done]
-    for metric, measured, seconds in _measure(plan, todo, report or _silent, say):
+    for metric, measured, seconds in _measure(plan, todo, _checked(report or _silent, check), say):
         evaluation = Evaluation(
             metric=plan.keys[metric.name],
-            name=measured.name,
+            name=plan.remarked(metric, measured.name),
             results=measured.results,
             intervals=measured.intervals,
             values=measured.values,
@@ -101,6 +105,14 @@ def evaluate(
 
 def _silent(*_: object) -> None:
     """Tell nobody."""
+
+
+def _checked(report: Report, check: Callable[[], object]) -> Report:
+    def both(stage: str, done: int, total: int) -> None:
+        check()
+        report(stage, done, total)
+
+    return both
 
 
 def _finished(plan: Plan, folder: Path, say: Say) -> dict[str, Evaluation]:
@@ -120,8 +132,9 @@ def _finished(plan: Plan, folder: Path, say: Say) -> dict[str, Evaluation]:
 
 
 def _mark(metric: str, target: Mapping[str, Any], protocol: Mapping[str, Any]) -> str:
-    """What two equal numbers have in common: not the path, the batch and the machine, which only round."""
-    records = [{k: v for k, v in record.items() if k not in IDLE} for record in (target, protocol)]
+    """What two equal numbers have in common: not the path and the machine, which only round."""
+    idle = IDLE if target.get("kind") == "callable" else (*IDLE, *SHARING)
+    records = [{k: v for k, v in record.items() if k not in idle} for record in (target, protocol)]
     return json.dumps([metric, *records], sort_keys=True)
 
 
@@ -150,7 +163,7 @@ def _measure_group(
         yield from measure_features(asked, extractor, plan.subject, plan.images, setting)
     elif first.family == "swd":
         yield first, sliced_wasserstein(plan, first, report)
-    elif first.family == "ppl":
+    elif first.family in PATHS:
         yield first, path_length(plan, first, report)
     else:
         yield first, conditions(plan, first, report)

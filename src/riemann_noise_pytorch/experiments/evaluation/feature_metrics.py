@@ -15,8 +15,8 @@ from riemann_noise_pytorch.metrics.catalogue import Metric
 from riemann_noise_pytorch.metrics.extractors.interfaces import Extractor
 from riemann_noise_pytorch.metrics.feature_sets import FeatureSet, Wanted, collect, real_subset
 from riemann_noise_pytorch.metrics.frechet import frechet_distance
-from riemann_noise_pytorch.metrics.inception_score import SPLITS, inception_score
-from riemann_noise_pytorch.metrics.kernel_distance import SIZE, SUBSETS, kernel_distance
+from riemann_noise_pytorch.metrics.inception_score import inception_score
+from riemann_noise_pytorch.metrics.kernel_distance import kernel_distance
 from riemann_noise_pytorch.metrics.moments import Moments
 from riemann_noise_pytorch.metrics.precision_recall import precision_recall
 from riemann_noise_pytorch.metrics.reference_cache import reference_features
@@ -29,10 +29,6 @@ from riemann_noise_pytorch.metrics.requirements import (
 from riemann_noise_pytorch.statistics.sampling import Processes
 
 Report = Callable[[str, int, int], object]
-_DETAILS = {
-    **dict.fromkeys(("is", "cs"), (f"{SPLITS} splits",)),
-    **dict.fromkeys(("kid", "kd"), (f"{SUBSETS} subsets of {SIZE:,}",)),
-}
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,6 @@ def measure_features(
             fakes=each.fakes,
             reals=each.reals,
             available=available,
-            details=_DETAILS.get(each.metric.family, ()),
         )
         yield each.metric, over_redraws(name, dict(values[each.metric.name]))
 

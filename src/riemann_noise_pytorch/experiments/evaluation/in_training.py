@@ -1,21 +1,21 @@
 """Evaluation while a run trains: at every so many ticks and at its end; the best average is kept.
 
 It hangs on the loop's ``on_tick`` and puts torch's generators back, so a run with metrics equals the run
-without, bit for bit on a CPU.
+without, bit for bit on a CPU. The state is saved before each evaluation, so none can cost training.
 """
 
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import torch
 
 from riemann_noise_pytorch.data.imageset import ImageSet
-from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.experiments.evaluation.evaluate import evaluate
+from riemann_noise_pytorch.errors import InputError, RiemannNoiseError
+from riemann_noise_pytorch.experiments.evaluation.evaluate import Report, evaluate
 from riemann_noise_pytorch.experiments.evaluation.metric_files import Evaluation, read_evaluations
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.plan import Plan
@@ -24,10 +24,11 @@ from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.metrics.catalogue import parse_metrics
 from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.models.networks import build_generator
+from riemann_noise_pytorch.noise.failures import is_out_of_memory
 from riemann_noise_pytorch.statistics.sampling import ALONE, Processes
 from riemann_noise_pytorch.training.checkpoints import BEST, load_generator
 from riemann_noise_pytorch.training.config import TrainConfig
-from riemann_noise_pytorch.training.hooks import TickInfo
+from riemann_noise_pytorch.training.hooks import Stopped, TickInfo
 from riemann_noise_pytorch.training.state import network_config
 
 DEFAULT_TICKS = 10
@@ -84,7 +85,8 @@ class TrainingEvaluation:
         config: Options of the training, complete.
         images: Its real images.
         tell: Called with what was measured, in the first process.
-        say: Called with a line where something is to be known, in the first process.
+        say: Called with a line where something is to be known, in the first process; no line comes twice.
+        report: Called as ``report(stage, done, total)`` as an evaluation goes on, in the first process.
 
     Raises:
         InputError: A metric cannot be measured on such a run; so told before it begins.
@@ -97,66 +99,99 @@ class TrainingEvaluation:
         images: ImageSet,
         tell: Callable[[list[Evaluation]], object],
         say: Callable[[str], object],
+        report: Report | None = None,
     ) -> None:
         self._schedule, self._config, self._images = schedule, config, images
-        self._tell, self._say = tell, say
+        self._tell, self._report, self._said = tell, report, set[str]()
+        self._say_always = say
         self._options = EvaluateConfig(metrics=schedule.metrics, redraws=1)
         self._first = parse_metrics(schedule.metrics)[0]
         self._is_written = False
         with torch.random.fork_rng(devices=[]):
             untrained = build_generator(network_config(config)).eval()
-            Plan(self._target("the run", untrained, 0), self._options, images, "cpu", ALONE, say)
+            Plan(self._target("the run", untrained, 0), self._options, images, "cpu", ALONE, self._say)
 
     def __call__(self, info: TickInfo) -> None:
         """Measure, record, and keep the average if it is the best so far.
 
-        A number that is not finite, as of a collapsed generator, is told; it ends the run only where several
-        processes share the work.
+        What fails, such as a number that is not finite, as of a collapsed generator, or memory that runs
+        out, is told; it ends the run only where several processes share the work.
 
         Raises:
-            RiemannNoiseError: A metric cannot be measured.
+            RiemannNoiseError: One of several processes cannot measure a metric.
+            Stopped: The run was asked to stop.
         """
-        is_first = info.processes.rank == 0
-        if is_first and not self._is_written:
-            self._schedule.write(info.run_dir)
-            self._is_written = True
         tick, beyond = divmod(info.images_seen // self._config.batch, self._config.steps_per_tick)
         if not info.is_last and (beyond or tick % self._schedule.every_ticks):
+            self._on_time(info, self._keep_schedule)
             return
+        saved = info.save()
+        self._on_time(info, lambda info: self._measure(info, saved.name))
+
+    def _on_time(self, info: TickInfo, work: Callable[[TickInfo], object]) -> None:
+        """Do what a tick asks for; alone, a failure is told and training goes on."""
         try:
-            found = self._measured(info)
-        except NonFiniteError as error:
-            if info.processes.world_size > 1:  # the others cannot know whether this one goes on
+            work(info)
+        except Exception as error:
+            is_told = isinstance(error, RiemannNoiseError) or is_out_of_memory(error)
+            if info.processes.world_size > 1 or not is_told:  # the others cannot know if this one goes on
                 raise
-            self._say(f"not measured at {info.images_seen / 1000:g} kimg: {error}")
+            failure = str(error).partition("\n")[0] or type(error).__name__
+        else:
             return
-        if is_first:
+        if torch.cuda.is_available():  # outside of the handler, for the error holds on to tensors
+            torch.cuda.empty_cache()
+        self._say_always(f"not measured at {info.images_seen / 1000:g} kimg: {failure}")
+
+    def _keep_schedule(self, info: TickInfo) -> None:
+        if info.processes.rank == 0 and not self._is_written:
+            self._schedule.write(info.run_dir)
+            self._is_written = True
+
+    def _measure(self, info: TickInfo, snapshot: str) -> None:
+        self._keep_schedule(info)
+        found = self._measured(info, snapshot)
+        if info.processes.rank == 0:
             if self._is_best(found[0], info.run_dir):
                 info.export(BEST)
             self._tell(found)
 
-    def _measured(self, info: TickInfo) -> list[Evaluation]:
+    def _measured(self, info: TickInfo, snapshot: str) -> list[Evaluation]:
+        def check() -> None:
+            if info.stopping():
+                raise Stopped
+
         device = next(info.generator.parameters()).device
         cuda = [device] if device.type == "cuda" else []
+        share = max(1, self._config.batch // info.processes.world_size)
         with torch.random.fork_rng(devices=cuda):
             generator = _of_first(info.generator, info.processes)
             return evaluate(
-                self._target(str(info.run_dir), generator, info.images_seen),
-                self._options,
+                self._target(str(info.run_dir), generator, info.images_seen, snapshot),
+                replace(self._options, batch=min(share, self._options.batch)),
                 out=info.run_dir,
                 resume=True,
                 images=self._images,
                 device=device,
                 processes=info.processes,
+                report=self._report,
+                say=self._say,
+                check=check,
             )
 
-    def _target(self, name: str, generator: Generator, images_seen: int) -> Target:
+    def _say(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            self._say_always(line)
+
+    def _target(self, name: str, generator: Generator, images_seen: int, snapshot: str = "") -> Target:
         return Target(
             name=name,
             kind="run",
             generator=generator,
             z_dim=generator.z_dim,
             sha256=weights_sha256(generator),
+            snapshot=snapshot,
             images_seen=images_seen,
             config=self._config,
         )

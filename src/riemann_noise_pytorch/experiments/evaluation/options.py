@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from riemann_noise_pytorch.data.resizing import pillow_filter
 from riemann_noise_pytorch.errors import InputError
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -23,11 +24,12 @@ class EvaluateConfig:
     data: str | None = None
     """Real images: digits, photos, or the path of a folder or a ZIP. None: those of the run's training."""
     resolution: int | None = None
-    """Height and width to which the real images are resized. None: those of the run, or the images' own."""
+    """Height and width to which the real images are resized, and measured images too. None: those of the run,
+    or the images' own."""
     channels: int | None = None
-    """Channels of the real images: 1 grey, 3 RGB. None: those of the run, or the images' own."""
+    """Channels of the real and of measured images: 1 grey, 3 RGB. None: those of the run, or their own."""
     resize_filter: str = "lanczos"
-    """Filter by which real images of another size are resized: box, bilinear, bicubic, lanczos or nearest."""
+    """Filter by which images of another size are resized: box, bilinear, bicubic, lanczos or nearest."""
     snapshot: str = "last"
     """Of a run: last, best (by the first metric measured during training), or the name of a file."""
     which: Which = "ema"
@@ -42,7 +44,9 @@ class EvaluateConfig:
     """Independent sets of generated images for distances between distributions; from 2 on their spread gives
     an interval, 1 gives none."""
     batch: int = 64
-    """Images at once, in each process; it changes memory and speed, and no number beyond rounding."""
+    """Images at once, in each process; it changes memory and speed, and no number beyond rounding. But noise
+    that a generator of your own draws is other noise at another batch or in other processes, so there
+    --resume counts both."""
     precision: Precision = "float64"
     """Precision of path lengths and condition numbers, whose differences magnify roundings. float32 is as in
     the reference, faster on a GPU, and moves with the batch size by up to one part in a thousand."""
@@ -54,7 +58,8 @@ class EvaluateConfig:
     vgg16_weights: Path | None = None
     """File of torchvision's VGG16 weights, for precision, recall and LPIPS; or set RIEMANN_NOISE_VGG16."""
     lpips_heads: Path | None = None
-    """File of the LPIPS linear layers for VGG: path lengths then take LPIPS, not the weight-free distance."""
+    """File of the LPIPS linear layers for VGG; or set RIEMANN_NOISE_LPIPS. Path lengths then take LPIPS, not
+    the weight-free distance."""
     dinov2_weights: Path | None = None
     """File of DINOv2's weights; or set RIEMANN_NOISE_DINOV2."""
     dinov2_repository: Path | None = None
@@ -79,6 +84,7 @@ class EvaluateConfig:
         for name, size in (("resolution", self.resolution), ("channels", self.channels)):
             if size is not None and size < 1:
                 raise InputError(f"{name} is {size}; give 1 or more, or leave it out")
+        pillow_filter(self.resize_filter)
 
     def weights_of(self, extractor: str) -> Path | None:
         """The file of an extractor's weights, where one was given."""

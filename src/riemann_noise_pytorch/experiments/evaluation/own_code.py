@@ -3,20 +3,13 @@
 import importlib
 import importlib.util
 import sys
-import sysconfig
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
 from riemann_noise_pytorch.errors import InputError
-
-NOT_THE_USERS = (
-    Path(__file__).parents[2],
-    *(Path(sysconfig.get_paths()[kind]) for kind in ("stdlib", "purelib", "platlib")),
-)
-"""Folders of this package, of Python and of what is installed."""
+from riemann_noise_pytorch.noise.failures import place_of_failure
 
 
 def imported(home: str, given: str) -> ModuleType:
@@ -76,21 +69,3 @@ def _importable(folder: Path) -> Iterator[None]:
     finally:
         if entry in sys.path:
             sys.path.remove(entry)
-
-
-def place_of_failure(error: BaseException) -> str:
-    """Tell in a few words what failed in a user's code, and in which of its lines.
-
-    Example:
-        >>> place_of_failure(ValueError("no number"))
-        'ValueError: no number'
-    """
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
-    where = f" in {Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else ""
-    cause = str(error).partition("\n")[0]
-    return f"{type(error).__name__}{where}{': ' if cause else ''}{cause}"
-
-
-def _is_users(file: str) -> bool:
-    path = Path(file)
-    return path.is_file() and not any(path.is_relative_to(folder) for folder in NOT_THE_USERS)

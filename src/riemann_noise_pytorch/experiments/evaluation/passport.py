@@ -14,6 +14,7 @@ from riemann_noise_pytorch.experiments.evaluation.subject import Subject
 from riemann_noise_pytorch.experiments.evaluation.targets import Target
 from riemann_noise_pytorch.experiments.records import commit, environment
 from riemann_noise_pytorch.metrics.extractors.interfaces import Extractor
+from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.statistics.sampling import Processes
 
 FIRST_IMAGES = 4
@@ -76,16 +77,30 @@ def data_record(
     }
 
 
-def extractor_record(extractor: Extractor | None) -> dict[str, Any] | None:
-    """Say what turned images into features; None for nothing."""
+def extractor_record(extractor: Extractor | None, output: str) -> dict[str, Any] | None:
+    """Say what turned images into features; None for nothing.
+
+    Args:
+        extractor: The extractor.
+        output: Which of its outputs the metric looks at.
+    """
     if extractor is None:
         return None
     return {
         "name": extractor.name,
         "key": extractor.key,
+        "output": output,
+        "formula": extractor.formula,
         "weights_sha256": extractor.weights_sha256,
         "resize_filter": extractor.resize,
     }
+
+
+def noise_record(target: Target) -> str | None:
+    """Say where a generator's noise comes from; None for a set of images, or a run without noise."""
+    if target.module is not None and noise_layers(target.module):
+        return "of seed and index"
+    return "its own, of seed and first index of each batch" if target.kind == "callable" else None
 
 
 def settings_record(config: EvaluateConfig, processes: int) -> dict[str, Any]:

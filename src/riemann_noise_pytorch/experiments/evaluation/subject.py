@@ -30,6 +30,7 @@ class Subject:
         data_labels: Classes of the real images, (M,), for a generator that must be told.
         options: Further arguments of the generator.
         say: Called with a line where values lie outside the usual range.
+        check: Called before each batch is drawn.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class Subject:
         data_labels: Tensor | None,
         options: dict[str, Any],
         say: Say,
+        check: Callable[[], object] | None = None,
     ) -> None:
         self._target, self._images, self._seed = target, images, seed
         self._device, self._data_labels, self._options, self._say = device, data_labels, options, say
-        self._told = False
+        self._check, self._told = check, False
 
     @property
     def is_set(self) -> bool:
@@ -79,6 +81,8 @@ class Subject:
         draws = self._draws(redraw)
 
         def source(first: int, many: int) -> Tensor:
+            if self._check is not None:
+                self._check()
             images = draws(first, many)
             if not self._told and draws.range_warning:
                 self._told = True

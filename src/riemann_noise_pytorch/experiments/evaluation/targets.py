@@ -16,6 +16,7 @@ from riemann_noise_pytorch.data.builtin import BUILTIN_SETS
 from riemann_noise_pytorch.data.sources import locate
 from riemann_noise_pytorch.errors import InputError, unknown_name
 from riemann_noise_pytorch.experiments.evaluation.own_code import imported
+from riemann_noise_pytorch.models.latent_space import number_of_classes
 from riemann_noise_pytorch.training.checkpoints import (
     best_snapshot,
     generator_of,
@@ -63,7 +64,7 @@ class Target:
     @property
     def classes(self) -> int:
         """Number of classes that the generator must be told; 0 for none."""
-        return int(getattr(self.generator, "classes", 0))
+        return number_of_classes(self.generator)
 
 
 def open_target(
@@ -147,11 +148,13 @@ def _trained(given: str, snapshot: str, which: Which, device: torch.device | str
     elif snapshot == "last":
         read = newest_snapshot(place)
     elif snapshot == "best":
-        if which == "raw":
-            raise InputError("the best snapshot holds the average alone; leave --which raw out, or take last")
         read = load_snapshot(best_snapshot(place))
     else:
         read = load_snapshot(place / "snapshots" / snapshot)
+    if which == "raw" and not any(name.startswith("generator/") for name in read.tensors):
+        raise InputError(
+            f"{read.path} holds the average alone; leave --which raw out, or take another snapshot of the run"
+        )
     generator = generator_of(read, which, device)
     return Target(
         name=given,
