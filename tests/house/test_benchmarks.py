@@ -79,6 +79,9 @@ def test_the_published_tables_are_those_of_the_records(monkeypatch):
         f"{large}, float32, {kept}",
         f"{cached}, float32, {kept}",
         f"{large}, bfloat16, {kept}",
+        "metrics",
+        f"stylegan2 64x64, {kept}",
+        f"stylegan2 128x128, {kept}",
     }
 
 
@@ -104,14 +107,29 @@ def test_the_figures_of_the_readme_are_those_of_the_records():
     assert f"and {min(added)} to {max(added)} % of a training step at 64x64" in readme
 
 
-def test_the_published_speed_of_stylegan2_is_that_of_the_record():
-    published = (BENCHMARKS.parent / "docs" / "performance.md").read_text()
-    line = (BENCHMARKS / "results" / "stylegan2-cpu.jsonl").read_text().splitlines()[-1]
-    (result,) = json.loads(line)["results"]
-    assert f"{result['peak_gflops']['float32']} GFLOP/s" in published
-    for arm, row in result["arms"].items():
-        share = f"{100 * row['share_of_float32_peak']:.1f} %"
-        assert f"| {arm} | {row['s_per_kimg']} | {share} | {row['to_first']:.3f} |" in published
+def test_the_published_figures_of_stylegan2_and_of_the_evaluation_are_those_of_the_records():
+    published = " ".join((BENCHMARKS.parent / "docs" / "performance.md").read_text().split())
+    results = BENCHMARKS / "results"
+
+    def last(name):
+        return json.loads((results / f"{name}-cpu.jsonl").read_text().splitlines()[-1])["results"]
+
+    for line in (results / "stylegan2-cpu.jsonl").read_text().splitlines()[1:]:
+        for result in json.loads(line)["results"]:
+            assert f"peak {result['peak_gflops']['float32']} GFLOP/s in float32" in published
+    for result in last("stylegan2-memory"):
+        euclidean, riemannian = (result["arms"][arm]["peak_mib"] for arm in result["arms"])
+        assert f"{euclidean} and {riemannian} MiB" in published
+        assert result["riemannian_to_euclidean"]["peak_mib"] <= 1.1
+    for result in last("stylegan2-precision"):
+        seeds = result["seeds_of_float32"]
+        assert result["bfloat16_to_float32"] <= max(seeds)
+        spread = f"(other seeds of float32: {min(seeds):.2f} to {max(seeds):.2f})"
+        assert f"{result['bfloat16_to_float32']:.2f} {spread}" in published
+    for result in last("evaluation"):
+        assert f"{result['to_pass']:.2f} passes of Inception for {result['images']:,.0f} images" in published
+    for setting, rate in last("extractors")[0]["images_per_s"].items():
+        assert f"{setting} {rate:.1f}" in published
 
 
 def test_records_of_benchmarks_tell_their_origin():

@@ -12,6 +12,7 @@ TABLES = [
     ("README.md", "demo", summary_table),
     ("results/README.md", "presets-digits", summary_table),
     ("results/README.md", "stylegan2-digits", summary_table),
+    ("results/README.md", "stylegan2-photos", summary_table),
 ]
 
 
