@@ -12,14 +12,15 @@ operations that the formulas of a cycle need, whatever is executed:
 
 With --peer the pip package stylegan2_pytorch (MIT; install it) takes its own training steps in turn with
 ours, at the capacity that gives it as many channels at the last resolution; it wants a GPU, so its calls of
-.cuda() do nothing. Its gradient penalty comes every four steps, its path length not before step 5000: four
-steps are its cycle.
+.cuda() do nothing. Past its step 5000 it has a gradient penalty every 4 steps and the path length every 32:
+steps of the three kinds are timed there and weighed as often as they come.
 
 Run: python benchmarks/bench_stylegan2.py [--size 64 8] [--size 128 4] [--cycles 1] [--peer]
 """
 
 import argparse
 import gc
+import itertools
 import statistics
 import sys
 import tempfile
@@ -42,7 +43,8 @@ from riemann_noise_pytorch.training.state import TrainState
 from riemann_noise_pytorch.training.step import Trainer
 
 CYCLE = 16
-PEER, PEER_CYCLE = "stylegan2_pytorch", 4
+PEER = "stylegan2_pytorch"
+PEER_STEPS = {30_016: 1 / 32, 30_001: 24 / 32, 30_004: 7 / 32}  # its step number, and the share of such steps
 ARMS: dict[str, dict[str, Any]] = {
     "Euclidean, float32": {"preset": "stylegan2-eni"},
     "Riemannian, float32": {"preset": "stylegan2-rni"},
@@ -126,7 +128,7 @@ def steps(arm: str, resolution: int, batch: int, device: str) -> Iterator[float]
 
 
 def peer_steps(resolution: int, batch: int) -> Iterator[float]:
-    """Take training steps of the pip package stylegan2_pytorch on a CPU, and give the seconds of each."""
+    """Take training steps of the pip package stylegan2_pytorch on a CPU, of each kind in turn, and give their seconds."""
     sys.modules.setdefault("aim", types.ModuleType("aim"))  # its tracker, which is not used here
     there = torch.cuda.is_available
     torch.cuda.is_available = lambda: True
@@ -152,11 +154,19 @@ def peer_steps(resolution: int, batch: int) -> Iterator[float]:
             **never,
         )
         trainer.set_data_src(str(pictures))
-        trainer.steps = 1  # neither a snapshot nor a sample sheet of its first step
-        while True:
+        for number in itertools.chain([max(PEER_STEPS)], itertools.cycle(PEER_STEPS)):
+            trainer.steps = number
             start = time.perf_counter()
             trainer.train()
             yield time.perf_counter() - start
+
+
+def peer_step_s(spent: list[float]) -> float:
+    """The mean step of the peer's training, from steps of each kind in turn."""
+    shares = itertools.cycle(PEER_STEPS.values())
+    return (
+        sum(share * step for share, step in zip(shares, spent, strict=False)) * len(PEER_STEPS) / len(spent)
+    )
 
 
 def measure(size: tuple[int, int], options: argparse.Namespace, setting: str) -> dict[str, Any]:
@@ -174,7 +184,7 @@ def measure(size: tuple[int, int], options: argparse.Namespace, setting: str) ->
     times_s: dict[str, list[float]] = {arm: [] for arm in arms}
     for number in range(1 + CYCLE * options.cycles):
         for arm, stream in arms.items():
-            if arm == PEER and len(times_s[arm]) == PEER_CYCLE:
+            if arm == PEER and len(times_s[arm]) == 2 * len(PEER_STEPS):
                 continue
             spent = next(stream)
             if number:
@@ -189,7 +199,7 @@ def measure(size: tuple[int, int], options: argparse.Namespace, setting: str) ->
     )
     rows = {}
     for arm, spent in times_s.items():
-        cycle_s = CYCLE * sum(spent) / len(spent)
+        cycle_s = CYCLE * (peer_step_s(spent) if arm == PEER else statistics.fmean(spent))
         per_kimg = cycle_s / (CYCLE * batch) * 1000
         share = needed / cycle_s / best["float32"]
         to_first = cycle_s / (sum(times_s[options.arms[0]]) / options.cycles)
