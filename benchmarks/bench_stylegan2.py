@@ -128,7 +128,7 @@ def steps(arm: str, resolution: int, batch: int, device: str) -> Iterator[float]
 
 
 def peer_steps(resolution: int, batch: int) -> Iterator[float]:
-    """Take training steps of the pip package stylegan2_pytorch on a CPU, of each kind in turn, and give their seconds."""
+    """Take steps of the pip package stylegan2_pytorch on a CPU, of each kind in turn; give the seconds."""
     sys.modules.setdefault("aim", types.ModuleType("aim"))  # its tracker, which is not used here
     there = torch.cuda.is_available
     torch.cuda.is_available = lambda: True
