@@ -108,8 +108,8 @@ def make_trainer(arm: str, resolution: int, batch: int, device: str) -> Trainer:
             "resolution": resolution,
             "channels": 3,
             "batch": batch,
-            "r1_rule": "given",
-            "r1_gamma": 1.0,
+            "gamma_rule": "given",
+            "gamma": 1.0,
             **options,
         },
     )

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from riemann_noise_pytorch.cli.compare_progress import STAGES, CompareDisplay
-from riemann_noise_pytorch.experiments.compare import REFERENCE, Progress
+from riemann_noise_pytorch.experiments.compare import REFERENCE
 from riemann_noise_pytorch.experiments.pool import Event
+from riemann_noise_pytorch.experiments.resumable import Progress
 
 ARM = "riemannian-seed10"
 

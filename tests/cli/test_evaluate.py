@@ -144,7 +144,7 @@ def test_help_explains_every_metric_in_a_line_each(capsys: pytest.CaptureFixture
     ("arguments", "words"),
     [
         ([], "Missing from riemann-noise evaluate: STR A run folder, a snapshot"),
-        (["nowhere"], "there is nothing to evaluate at nowhere"),
+        (["nowhere"], "there is nothing at nowhere"),
         (["own.py"], "own.py:NAME"),
         (["own.py:blured"], "did you mean 'blurred'?"),
         (["own.py:broken", "--data", "digits"], "NameError in own.py line 16: name 'missing' is not defined"),

@@ -91,7 +91,7 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
             ["--preset", "dcgan-rni", "--noise", "none", "--out", "new"],
             "noise none contradicts preset dcgan-rni",
         ),
-        (["--r1-interval", "4", "--out", "new"], "no meaning with r1_gamma 0"),
+        (["--regularizer-interval", "4", "--out", "new"], "no meaning with gamma 0"),
         (["--ema-recalibration-images", "64", "--out", "new"], "no meaning with ema_norm_statistics copy"),
         (["--kimg", "-1", "--out", "new"], "kimg"),
         (["--batch", "many", "--out", "new"], "--batch"),

@@ -43,7 +43,7 @@ def test_what_is_no_name_and_no_path_is_refused_in_one_line(data):
     with pytest.raises(InputError, match="unknown data name") as caught:
         open_images(data)
     assert "no such folder or file exists" in str(caught.value)
-    assert "digits, photos" in str(caught.value)
+    assert "digits, manifold-64, photos" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.evaluation.own_code import imported
+from riemann_noise_pytorch.experiments.own_code import imported
 
 
 @pytest.fixture

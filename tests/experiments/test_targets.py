@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.evaluation.targets import Target, open_target, weights_sha256
+from riemann_noise_pytorch.experiments.targets import Target, open_target, weights_sha256
 from riemann_noise_pytorch.models.latent_space import labels_for
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_generator
 from tests.data.pictures import write_folder
@@ -67,7 +67,7 @@ def test_a_snapshot_is_itself(measured_run):
 def test_images_are_a_built_in_set_a_folder_or_an_archive(tmp_path):
     write_folder(tmp_path / "pictures", ["a.png", "b.png"], height=16, width=16, channels=1)
     (tmp_path / "pictures.zip").write_bytes(b"")
-    for given in ("digits", tmp_path / "pictures", tmp_path / "pictures.zip"):
+    for given in ("digits", "manifold-8", tmp_path / "pictures", tmp_path / "pictures.zip"):
         target = open_target(str(given))
         assert (target.kind, target.module, target.classes) == ("images", None, 0)
 
@@ -99,7 +99,7 @@ def test_a_callable_is_of_a_file_or_a_module(own, home):
         ("nowhere.py:f", None, "there is no file nowhere.py"),
         ("nothing_of_the_kind:f", None, "cannot be imported"),
         ("torch:no_such_name", None, "torch"),
-        ("nowhere", None, "there is nothing to evaluate at nowhere; give a run folder"),
+        ("nowhere", None, "there is nothing at nowhere; give a run folder"),
         ("nowhere.safetensors", None, "there is no snapshot nowhere.safetensors"),
         ("digits", 4, "digits is a set of images, for which --z-dim has no meaning"),
     ],

@@ -3,6 +3,7 @@
 import json
 import runpy
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.models.stylegan2_discriminator import StyleGAN2Discriminator
 from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
+from riemann_noise_pytorch.training.choices import Regularizer
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -46,6 +48,16 @@ def test_the_statistics_of_features_are_timed_beside_their_peers(run, tmp_path):
     printed = run("bench_metrics.py", *size, "--record", str(record))
     assert any("sqrtm" in line for line in printed)
     assert json.loads(record.read_text())["results"]
+
+
+def test_condition_numbers_are_timed_beside_the_passes_that_they_are_made_of(run, tmp_path):
+    record = tmp_path / "condition.jsonl"
+    size = ("--pairs", "200", "--width", "2", "--batch", "30", "--threads", "1", "--record", str(record))
+    printed = run("bench_condition.py", *size)
+    results = json.loads(record.read_text())["results"]
+    assert [result["noise"] for result in results] == ["none", "euclidean", "riemannian"]
+    assert all(result["whole_to_bare"] > 0 for result in results)
+    assert len(printed) == 3
 
 
 @pytest.mark.slow
@@ -184,3 +196,27 @@ def test_the_operations_of_a_cycle_are_counted_as_torch_counts_them(monkeypatch,
         counted.append(counter.get_total_flops())
     for ours, theirs in zip(module["network_operations"](resolution), counted, strict=True):
         assert ours == pytest.approx(theirs, rel=0.03)
+
+
+def test_every_penalty_is_timed_eager_and_lazy_against_none(run, tmp_path):
+    record = tmp_path / "regularizers.jsonl"
+    size = (
+        "--device",
+        "cpu",
+        "--resolution",
+        "16",
+        "--batch",
+        "4",
+        "--threads",
+        "1",
+        "--record",
+        str(record),
+    )
+    printed = run("bench_regularizers.py", *size, "--rounds", "1", "--warm-up", "1")
+    results = json.loads(record.read_text())["results"]
+    assert [result["network"] for result in results] == ["dcgan", "stylegan2"]
+    assert len(printed) == 2 * 9
+    for result in results:
+        assert set(result["regularizers"]) == set(get_args(Regularizer))
+        for costs in result["regularizers"].values():
+            assert costs["lazy"]["ratio"] < costs["due"]["ratio"]

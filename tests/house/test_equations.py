@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EQUATIONS = (4, 5, 13, 14, 15, 16, 17, 18, 19)
+EQUATIONS = range(1, 20)
 HOME = re.compile(r"^\s*Paper: Eqs?\.\s*(\d+(?:-\d+)?(?:(?:, | and )\d+(?:-\d+)?)*)", re.MULTILINE)
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from riemann_noise_pytorch.report.pictures import deviation_view, sigma_view
-from riemann_noise_pytorch.report.pixels import deviation_strip, grid, signed_strip, strip
+from riemann_noise_pytorch.report.pixels import deviation_strip, grid, shrunk, signed_strip, strip
 
 
 def _pixels(picture):
@@ -115,3 +115,12 @@ def test_sigma_maps_run_from_small_to_large():
 
 def test_an_arm_without_sigma_has_no_sigma_view():
     assert sigma_view("none", {"samples": _images(2, 1)}) is None
+
+
+def test_shrinking_averages_squares_and_leaves_small_pictures_alone():
+    maps = np.arange(2 * 5 * 6, dtype=np.float64).reshape(2, 5, 6)
+    small = shrunk(maps, longest=3)
+    assert small.shape == (2, 2, 3)
+    np.testing.assert_allclose(small[1, 0, 2], maps[1, :2, 4:].mean())
+    assert shrunk(maps, longest=6) is maps
+    assert shrunk(np.ones((1, 4, 999)), longest=9).shape == (1, 4, 999)

@@ -5,7 +5,16 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from riemann_noise_pytorch.report.themes import ARM_COLOURS, DARK, LIGHT, OTHER_COLOUR, blend, to_svg
+from riemann_noise_pytorch.report.themes import (
+    ARM_COLOURS,
+    DARK,
+    LIGHT,
+    OTHER_COLOUR,
+    PART_COLOURS,
+    SEVERITY_COLOURS,
+    blend,
+    to_svg,
+)
 
 # Viénot, Brettel and Mollon (1999), linear RGB, for protanopia and deuteranopia.
 VIENOT = {
@@ -35,7 +44,7 @@ def _contrast(one, two):
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_every_colour_stands_out_from_its_page(theme):
-    for colour in (*ARM_COLOURS.values(), OTHER_COLOUR):
+    for colour in (*ARM_COLOURS.values(), OTHER_COLOUR, *PART_COLOURS.values(), *SEVERITY_COLOURS.values()):
         assert _contrast(colour, theme.paper) >= 3
     for colour in (theme.ink, theme.muted):
         assert _contrast(colour, theme.paper) >= 4.5

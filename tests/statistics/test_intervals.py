@@ -1,5 +1,8 @@
 """Intervals against SciPy, and their coverage over simulated samples."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from scipy import stats
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.statistics.intervals import (
+    _resampled_means,
     bootstrap_mean,
     bootstrap_top_mean,
     bootstrap_trimmed_mean,
@@ -50,6 +54,17 @@ def test_bootstrap_of_the_largest_agrees_with_scipys_percentiles():
     assert ours.value == pytest.approx(top_mean(values, 200), rel=1e-12)
     assert ours.low == pytest.approx(theirs.low, abs=0.1 * width)
     assert ours.high == pytest.approx(theirs.high, abs=0.1 * width)
+
+
+@pytest.mark.parametrize(("first", "last"), [(3, 4), (2, 4), (1, 3), (0, 2), (0, 4)])
+def test_ranks_of_resamples_have_the_law_of_all_resamples(first, last):
+    """Against all 4^4 of them: the mean between ranks, and its square, within five standard errors."""
+    ordered = np.array([0.0, 1.0, 4.0, 9.0])
+    every = np.array([np.sort(row)[first:last].mean() for row in itertools.product(ordered, repeat=4)])
+    drawn = _resampled_means(ordered, first, last, 100_000, RNG(0))
+    for power in (1, 2):
+        error = (every**power).std() / math.sqrt(len(drawn))
+        assert abs((drawn**power).mean() - (every**power).mean()) < 5 * error
 
 
 @pytest.mark.parametrize("n", [100, 101, 1000, 1234])

@@ -29,10 +29,10 @@ def test_lazy_correction_over_one_interval_equals_the_uncorrected_decay():
 @pytest.mark.parametrize(
     ("options", "corrected"),
     [
-        ({"r1_gamma": 1.0, "r1_interval": 4}, True),
-        ({"r1_gamma": 1.0, "r1_interval": 4, "adam_lazy_correction": False}, False),
-        ({"r1_gamma": 1.0, "r1_interval": 1}, False),
-        ({"r1_gamma": 0.0, "r1_interval": 4}, False),
+        ({"gamma": 1.0, "regularizer_interval": 4}, True),
+        ({"gamma": 1.0, "regularizer_interval": 4, "adam_lazy_correction": False}, False),
+        ({"gamma": 1.0, "regularizer_interval": 1}, False),
+        ({"gamma": 0.0, "regularizer_interval": 4}, False),
     ],
 )
 def test_the_correction_is_applied_to_the_discriminator_where_r1_is_lazy(options, corrected):

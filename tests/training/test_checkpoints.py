@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import resource
@@ -21,8 +22,10 @@ from riemann_noise_pytorch.training.checkpoints import (
     snapshot_path,
     write_snapshot,
 )
+from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.run_folder import load_config
 from riemann_noise_pytorch.training.state import TrainState, config_for_images, load_weights
-from tests.training.runs import blobs, small
+from tests.training.runs import blobs, equal, small, weights
 
 DATA = {"name": "blobs", "count": 256, "image_shape": [1, 16, 16]}
 
@@ -259,3 +262,30 @@ def test_a_write_that_the_system_cuts_short_is_told_in_one_line(snapshot, state)
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(caught.value)
     assert [*snapshot.parent.iterdir()] == [snapshot]
+
+
+OLD_NAMES = {"gamma": "r1_gamma", "gamma_rule": "r1_rule", "regularizer_interval": "r1_interval"}
+NEW_OPTIONS = ("regularizer", "anneal", "loss", "generator_loss")
+
+
+def as_it_was_written_before(config):
+    """Options of R1 under the names they had when it was the only penalty."""
+    record = {OLD_NAMES.get(name, name): value for name, value in dataclasses.asdict(config).items()}
+    return {name: value for name, value in record.items() if name not in NEW_OPTIONS}
+
+
+def test_runs_from_before_options_were_renamed_are_read_and_resumed(tmp_path):
+    options = {"gamma": 1.0, "regularizer_interval": 4}
+    train(small(6, **options), blobs(), tmp_path / "whole")
+    train(small(3, **options), blobs(), tmp_path / "old")
+    before = as_it_was_written_before(load_config(tmp_path / "old"))
+    assert before["r1_gamma"] == 1.0
+    (tmp_path / "old" / "config.json").write_text(json.dumps(before))
+    for path in list_snapshots(tmp_path / "old"):
+        rewritten(path, config=before)
+    read = load_config(tmp_path / "old")
+    assert (read.gamma, read.regularizer_interval, read.regularizer) == (1.0, 4, "r1")
+    assert newest_snapshot(tmp_path / "old").config == read
+    train(small(6, **options), blobs(), tmp_path / "old", resume=True)
+    assert equal(*(weights(newest_snapshot(tmp_path / name)) for name in ("whole", "old")))
+    assert "gamma" in json.loads((tmp_path / "old" / "config.json").read_text())

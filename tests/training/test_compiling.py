@@ -15,7 +15,8 @@ from riemann_noise_pytorch.training import compiling
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_snapshot
 from riemann_noise_pytorch.training.compiling import Compiled, require_compiler
 from riemann_noise_pytorch.training.loop import train
-from riemann_noise_pytorch.training.regularizers import R1, PathLength
+from riemann_noise_pytorch.training.path_length import PathLength
+from riemann_noise_pytorch.training.regularizers import R1
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
 from riemann_noise_pytorch.training.step import Trainer
 from tests.training.runs import blobs, small
@@ -43,7 +44,7 @@ def steps(config, images, compiled):
 
 
 STYLEGAN2 = stylegan2("stylegan2-rni", resolution=8, conditional=True, mapping_layers=1)
-DCGAN = small(noise="riemannian", r1_gamma=1.0, r1_interval=4)
+DCGAN = small(noise="riemannian", gamma=1.0, regularizer_interval=4)
 
 
 def watched(monkeypatch):
@@ -92,7 +93,7 @@ def test_losses_are_those_of_uncompiled_code_and_penalties_are_uncompiled(config
 
 def test_snapshots_of_compiled_runs_are_those_of_any_run(tmp_path, monkeypatch):
     monkeypatch.setattr(compiling, "BACKEND", "eager")
-    options = {"noise": "euclidean", "noise_strength": 0.3, "r1_gamma": 1.0}
+    options = {"noise": "euclidean", "noise_strength": 0.3, "gamma": 1.0}
     for name, compiled in (("plain", False), ("compiled", True)):
         train(small(3, compile=compiled, **options), blobs(), tmp_path / name)
     plain, own = (load_snapshot(list_snapshots(tmp_path / name)[-1]) for name in ("plain", "compiled"))

@@ -11,6 +11,7 @@ from riemann_noise_pytorch.models.choices import NoiseKind
 from riemann_noise_pytorch.training.config import TrainConfig, resolve_config
 from riemann_noise_pytorch.training.presets import PRESETS, preset_of
 from riemann_noise_pytorch.training.state import config_for_images
+from riemann_noise_pytorch.training.validation import remarks
 from tests.training.runs import blobs
 
 ROWS = {
@@ -55,8 +56,8 @@ def test_stylegan2_is_config_e():
         "lr_d": 0.002,
         "beta1": 0.0,
         "beta2": 0.99,
-        "r1_rule": "config-e",
-        "r1_interval": 16,
+        "gamma_rule": "config-e",
+        "regularizer_interval": 16,
         "pl_weight": 2.0,
         "pl_interval": 4,
         "pl_decay": 0.01,
@@ -89,7 +90,11 @@ def test_stylegan2_is_config_e():
         ),
         ("stylegan2-rni", {"batch": 7}, "cannot be split into groups of 2 to 4 images.*multiple of 4"),
         ("stylegan2-rni", {"half_resolutions": 2}, "half_resolutions has no meaning with precision no"),
-        ("stylegan2-rni-small", {"r1_rule": "resolution", "r1_gamma": 5.0}, "contradicts r1_rule resolution"),
+        (
+            "stylegan2-rni-small",
+            {"gamma_rule": "resolution", "gamma": 5.0},
+            "contradicts gamma_rule resolution",
+        ),
         ("stylegan2-rni", {"pl_interval": 10**23}, "which no run can have"),
         ("dcgan", {"kimg": 1e300}, "which no run can have"),
         (
@@ -99,8 +104,18 @@ def test_stylegan2_is_config_e():
         ),
         ("stylegan2-rni", {"style_mixing": 1.5}, "a share is at most 1"),
         ("stylegan2-rni", {"batch": 1, "pl_batch_shrink": 2}, "cannot be shrunk 2 times"),
-        ("stylegan2-rni", {"r1_rule": "resolutio"}, "did you mean 'resolution'"),
-        ("stylegan2-rni", {"r1_gamma": 10.0}, "set r1_rule to given"),
+        ("stylegan2-rni", {"gamma_rule": "resolutio"}, "did you mean 'resolution'"),
+        ("stylegan2-rni", {"gamma": 10.0}, "set gamma_rule to given"),
+        (
+            "stylegan2-rni",
+            {"regularizer": "js", "gamma": 2.0},
+            "gamma_rule config-e is made for regularizer r1; set gamma_rule to given",
+        ),
+        (
+            "stylegan2-rni-small",
+            {"regularizer": "r1-r2", "gamma_rule": "resolution"},
+            "gamma_rule resolution is made for regularizer r1",
+        ),
         ("stylegan2-rni", {"pl_weight": math.nan}, "pl_weight is nan"),
         ("dcgan", {"conditional": True}, "conditional has no meaning with architecture dcgan"),
         ("stylegan2-rni", {"classes": 3}, "classes has no meaning without conditional"),
@@ -142,6 +157,10 @@ def test_overrides_win_over_the_preset():
         ("dcgan", {"precision": "fp61"}, "did you mean 'fp16'"),
         ("dcgan", {"device": "cudda"}, "did you mean 'cuda'"),
         ("dcgan", {"tracker": "tensorbord"}, "did you mean 'tensorboard'"),
+        ("dcgan", {"regularizer": "wgangp"}, "unknown regularizer 'wgangp'; did you mean 'wgan-gp'"),
+        ("dcgan", {"loss": "wassertein"}, "unknown loss 'wassertein'; did you mean 'wasserstein'"),
+        ("dcgan", {"generator_loss": "min-max"}, "did you mean 'minimax'"),
+        ("dcgan", {"r1_gamma": 1.0}, "unknown option 'r1_gamma'; did you mean 'gamma'"),
         ("dcgan", {"ema_norm_statistics": "recalibrat"}, "did you mean 'recalibrate'"),
         ("dcgan-rni", {"riemann_preset": "author-fhq"}, "did you mean 'author-ffhq'"),
         ("dcgan", {"resize_filter": "lancoz"}, "did you mean 'lanczos'"),
@@ -168,8 +187,28 @@ def test_unknown_names_are_met_with_the_nearest(preset: str, overrides: dict[str
         ({"kimg": 0.01, "tick_kimg": 0.01}, "kimg 0.01 is less than one batch of 64"),
         ({"precision": "fp16", "device": "cpu"}, "fp16 needs a GPU"),
         ({"norm": "none", "ema_norm_statistics": "recalibrate"}, "recalibrate has no meaning with norm none"),
-        ({"r1_interval": 4}, "r1_interval has no meaning with r1_gamma 0; set that above 0"),
-        ({"adam_lazy_correction": False}, "adam_lazy_correction has no meaning with r1_gamma 0"),
+        ({"regularizer_interval": 4}, "regularizer_interval has no meaning with gamma 0; set that above 0"),
+        ({"adam_lazy_correction": False}, "adam_lazy_correction has no meaning with gamma 0"),
+        ({"regularizer": "js"}, "regularizer has no meaning with gamma 0; set that above 0"),
+        ({"anneal": True}, "anneal has no meaning with gamma 0; set that above 0"),
+        ({"gamma": 2e6}, "gamma is 2e.06, which drowns every loss; give 10 or so"),
+        (
+            {"regularizer": "js", "gamma": 2.0, "loss": "hinge"},
+            "js takes sigmoid.logit. for the probability .* with loss hinge; take regularizer r1-r2, or loss",
+        ),
+        (
+            {"regularizer": "js", "gamma": 2.0, "loss": "f-kl"},
+            "js takes sigmoid.logit. for the probability .* with loss f-kl; take regularizer f-gan, or loss",
+        ),
+        (
+            {"regularizer": "f-gan", "gamma": 2.0, "loss": "least-squares"},
+            "f-gan takes its weight from an f-divergence, which loss least-squares has not; take",
+        ),
+        (
+            {"regularizer": "f-gan", "gamma": 2.0, "loss": "f-total-variation"},
+            "f-gan is 0 with loss f-total-variation, whose conjugate is linear; take",
+        ),
+        ({"loss": "hinge", "generator_loss": "minimax"}, "hinge loss has one form.*; leave out"),
         (
             {"ema_recalibration_images": 64},
             "ema_recalibration_images has no meaning with ema_norm_statistics copy; set that to recalibrate",
@@ -198,9 +237,9 @@ def test_a_row_without_its_noise_is_refused_and_the_right_row_named(preset: str,
 
 
 def test_options_that_go_together_are_accepted():
-    lazy = resolve_config("dcgan", {"r1_gamma": 1.0, "r1_interval": 4, "adam_lazy_correction": False})
+    lazy = resolve_config("dcgan", {"gamma": 1.0, "regularizer_interval": 4, "adam_lazy_correction": False})
     fresh = resolve_config("dcgan", {"ema_norm_statistics": "recalibrate", "ema_recalibration_images": 64})
-    assert (lazy.r1_interval, fresh.ema_recalibration_images) == (4, 64)
+    assert (lazy.regularizer_interval, fresh.ema_recalibration_images) == (4, 64)
 
 
 @pytest.mark.parametrize("noise", ["none", "euclidean", "riemannian"])
@@ -211,16 +250,16 @@ def test_the_record_of_a_run_names_the_row_of_its_noise(noise: NoiseKind):
     complete.validate()
 
 
-@pytest.mark.parametrize(
-    "name", ["kimg", "lr_g", "lr_d", "tick_kimg", "r1_gamma", "ema_kimg", "noise_strength"]
-)
+@pytest.mark.parametrize("name", ["kimg", "lr_g", "lr_d", "tick_kimg", "gamma", "ema_kimg", "noise_strength"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_rates_and_lengths_must_be_finite_and_not_negative(name: str, value: float):
     with pytest.raises(InputError, match=f"{name} is {value}"):
         resolve_config("dcgan-eni", {name: value})
 
 
-@pytest.mark.parametrize("name", ["batch", "kimg", "lr_g", "width", "z_dim", "r1_interval", "snapshot_ticks"])
+@pytest.mark.parametrize(
+    "name", ["batch", "kimg", "lr_g", "width", "z_dim", "regularizer_interval", "snapshot_ticks"]
+)
 def test_what_must_be_positive_is_not_zero(name: str):
     with pytest.raises(InputError, match=f"{name} is 0"):
         resolve_config("dcgan", {name: 0})
@@ -246,7 +285,7 @@ def test_a_batch_must_be_divisible_by_the_processes():
 
 
 def test_zero_turns_off_what_may_be_off():
-    off = {"r1_gamma": 0.0, "ema_kimg": 0.0, "noise_strength": 0.0, "workers": 0, "seed": 0}
+    off = {"gamma": 0.0, "ema_kimg": 0.0, "noise_strength": 0.0, "workers": 0, "seed": 0}
     config = resolve_config("dcgan-eni", off)
     assert {name: getattr(config, name) for name in off} == off
 
@@ -281,8 +320,13 @@ def test_reading_the_options_does_not_load_torch():
     ("preset", "options"),
     [
         ("stylegan2-plain", {"pl_interval": 8}),
-        ("stylegan2-plain", {"r1_rule": "given", "r1_gamma": 0.0, "adam_lazy_correction": False}),
-        ("stylegan2-rni-small", {"r1_rule": "resolution"}),
+        ("stylegan2-plain", {"gamma_rule": "given", "gamma": 0.0, "adam_lazy_correction": False}),
+        ("stylegan2-rni-small", {"gamma_rule": "resolution"}),
+        ("stylegan2-rni-small", {"regularizer": "js", "gamma": 2.0, "anneal": True}),
+        ("stylegan2-rni", {"regularizer": "r1-r2", "gamma": 10.0, "gamma_rule": "given"}),
+        ("dcgan", {"regularizer": "f-gan", "gamma": 0.5, "loss": "f-reverse-kl"}),
+        ("dcgan", {"regularizer": "wgan-gp", "gamma": 10.0, "loss": "wasserstein", "d_norm": "none"}),
+        ("dcgan", {"loss": "f-total-variation", "generator_loss": "minimax"}),
         ("stylegan2-plain", {"noise_layers": "block8.*=euclidean", "noise_strength": 0.1}),
         ("stylegan2-plain", {"noise_layers": "block8.*=neutral", "noise_lr_multiplier": 2.0}),
         ("stylegan2-plain", {"noise_layers": "block8.*=riemannian", "riemann_preset": "neutral"}),
@@ -299,3 +343,12 @@ def test_processes_shrink_a_batch_for_the_path_length_without_rest():
     config.validate(1)
     with pytest.raises(InputError, match=r"share of 12 images.*shrunk 8 times without rest.*of 16"):
         config.validate(2)
+
+
+def test_a_wasserstein_loss_that_nothing_bounds_is_remarked_on():
+    bare = resolve_config("dcgan", {"loss": "wasserstein"})
+    assert [line.split(",")[0] for line in remarks(bare)] == [
+        "loss wasserstein without a penalty estimates no distance"
+    ]
+    for options in ({}, {"loss": "hinge"}, {"loss": "wasserstein", "regularizer": "wgan-gp", "gamma": 10.0}):
+        assert remarks(resolve_config("dcgan", options)) == []

@@ -13,23 +13,26 @@ from riemann_noise_pytorch.training import trial
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.describe import describe
 from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.path_length import PathLength
 from riemann_noise_pytorch.training.randomness import random_states
-from riemann_noise_pytorch.training.regularizers import R1, PathLength
+from riemann_noise_pytorch.training.regularizers import R1
 from riemann_noise_pytorch.training.trial import BUDGET_S, ROUNDS, kinds_of_steps, try_steps
 from tests.training.runs import blobs, equal, small
 from tests.training.test_stylegan2_training import complete
 from tests.training.test_stylegan2_training import small as stylegan2
 
-CONFIG = TrainConfig(r1_gamma=1.0, r1_interval=16, pl_weight=2.0, pl_interval=4, batch=8, kimg=8.0)
+CONFIG = TrainConfig(gamma=1.0, regularizer_interval=16, pl_weight=2.0, pl_interval=4, batch=8, kimg=8.0)
 
 
-@pytest.mark.parametrize("r1_interval", [1, 2, 3, 4, 6, 16])
+@pytest.mark.parametrize("regularizer_interval", [1, 2, 3, 4, 6, 16])
 @pytest.mark.parametrize("pl_interval", [1, 2, 4, 7])
 @pytest.mark.parametrize(("gamma", "weight"), [(0.0, 0.0), (1.0, 0.0), (0.0, 2.0), (1.0, 2.0)])
-def test_the_kinds_of_steps_have_their_shares_of_a_cycle(r1_interval, pl_interval, gamma, weight):
-    r1, paths = R1(gamma, r1_interval), PathLength(weight, pl_interval)
-    cycle = [(r1.is_due(s), paths.is_due(s)) for s in range(math.lcm(r1_interval, pl_interval))]
-    config = TrainConfig(r1_gamma=gamma, r1_interval=r1_interval, pl_weight=weight, pl_interval=pl_interval)
+def test_the_kinds_of_steps_have_their_shares_of_a_cycle(regularizer_interval, pl_interval, gamma, weight):
+    r1, paths = R1(gamma, regularizer_interval), PathLength(weight, pl_interval)
+    cycle = [(r1.is_due(s), paths.is_due(s)) for s in range(math.lcm(regularizer_interval, pl_interval))]
+    config = TrainConfig(
+        gamma=gamma, regularizer_interval=regularizer_interval, pl_weight=weight, pl_interval=pl_interval
+    )
     found = {(r1.is_due(s), paths.is_due(s)): share for s, share in kinds_of_steps(config).items()}
     assert found == pytest.approx({kind: cycle.count(kind) / len(cycle) for kind in set(cycle)})
 
@@ -71,7 +74,7 @@ def test_compiling_is_not_timed_and_the_budget_is_kept(monkeypatch):
     assert found.seconds_per_kimg == pytest.approx(125 * (4 + 12 + 6) / 16, rel=1e-3)
 
 
-@pytest.mark.parametrize("config", [small(r1_gamma=1.0, r1_interval=4), stylegan2("stylegan2-rni")])
+@pytest.mark.parametrize("config", [small(gamma=1.0, regularizer_interval=4), stylegan2("stylegan2-rni")])
 def test_a_description_measures_and_leaves_no_trace(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before, told = random_states(torch.device("cpu")), []

@@ -1,15 +1,18 @@
 """What is not finite is told with the layer where it began and the option that helps."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from accelerate import Accelerator
 
 from riemann_noise_pytorch.errors import NonFiniteError
+from riemann_noise_pytorch.training.choices import Regularizer
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.diagnosis import remedy
-from riemann_noise_pytorch.training.regularizers import R1, PathLength
+from riemann_noise_pytorch.training.path_length import PathLength
+from riemann_noise_pytorch.training.penalties import Penalty
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
 from riemann_noise_pytorch.training.step import Trainer
 from tests.training.runs import blobs, small
@@ -38,11 +41,11 @@ def overflow(network, name):
     ("player", "name", "precision", "help_"),
     [
         ("generator", "synthesis.block16.conv0", HALF, "give fewer half_resolutions than 1, or precision no"),
-        ("generator", "synthesis.block8.conv1", HALF, "lower lr_g and lr_d, or raise r1_gamma"),
-        ("generator", "synthesis.block8.conv1.noise", {}, "lower lr_g and lr_d, or raise r1_gamma"),
-        ("generator", "mapping.layers.1", {}, "lower lr_g and lr_d, or raise r1_gamma"),
+        ("generator", "synthesis.block8.conv1", HALF, "lower lr_g and lr_d, or raise gamma"),
+        ("generator", "synthesis.block8.conv1.noise", {}, "lower lr_g and lr_d, or raise gamma"),
+        ("generator", "mapping.layers.1", {}, "lower lr_g and lr_d, or raise gamma"),
         ("discriminator", "block16.conv1", HALF, "give fewer half_resolutions than 1, or precision no"),
-        ("discriminator", "dense", HALF, "lower lr_g and lr_d, or raise r1_gamma"),
+        ("discriminator", "dense", HALF, "lower lr_g and lr_d, or raise gamma"),
     ],
 )
 def test_an_overflow_is_found_in_its_layer(player, name, precision, help_):
@@ -69,11 +72,19 @@ def test_a_gradient_that_is_not_finite_has_no_layer_to_tell():
     assert told.startswith("gradient of G is inf at step 0; no snapshot was lost; lower lr_g")
 
 
-def test_r1_that_is_not_finite_names_its_weight(monkeypatch):
-    original = R1.__call__
-    monkeypatch.setattr(R1, "__call__", lambda *args: original(*args) * math.inf)
-    told = message(complete("stylegan2-plain", r1_rule="given", r1_gamma=10.0))
-    assert told == "r1 is inf at step 0; no snapshot was lost; lower r1_gamma, which is 10, or lr_d"
+@pytest.mark.parametrize("name", get_args(Regularizer))
+def test_a_penalty_that_is_not_finite_names_its_options(monkeypatch, name):
+    original = Penalty.__call__
+    monkeypatch.setattr(Penalty, "__call__", lambda *args: original(*args) * math.inf)
+    told = message(complete("stylegan2-plain", gamma_rule="given", gamma=10.0, regularizer=name))
+    told_term, kept, remedy_ = told.split("; ")
+    assert told_term == f"penalty of the regularizer {name} is inf at step 0"
+    assert (kept, remedy_) == ("no snapshot was lost", "lower gamma, which is 10, or lr_d")
+
+
+def test_a_loss_that_is_not_finite_may_be_the_wrong_one():
+    config = TrainConfig(loss="f-kl")
+    assert remedy("loss_d", False, config) == "lower lr_g and lr_d, or raise gamma, or take loss logistic"
 
 
 def test_a_path_length_that_is_not_finite_names_its_weight(monkeypatch):

@@ -39,7 +39,7 @@ def finished(tmp_path_factory):
     """A whole run with everything in it, and what its hooks were told."""
     run_dir = tmp_path_factory.mktemp("finished") / "run"
     ticks, steps = [], []
-    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
+    config = small(gamma=1.0, regularizer_interval=4, **NEUTRAL)
     last = train(config, blobs(), run_dir, on_tick=ticks.append, progress=steps.append)
     return run_dir, last, ticks, steps
 
@@ -68,7 +68,7 @@ def test_statistics_have_a_line_a_tick(finished):
         assert line["images_per_s"] > 0
         assert line["peak_memory_mib"] > 1
         assert [*line["noise_strengths"]] == ["stage4.noise", "stage8.noise"]
-    assert [line["r1"] is not None for line in lines] == [True, True, True, False]
+    assert [line["penalty"] is not None for line in lines] == [True, True, True, False]
     assert lines[0]["elapsed_s"] < lines[-1]["elapsed_s"]
 
 
@@ -106,7 +106,7 @@ def test_a_tick_exports_the_average_as_a_snapshot_of_its_own(tmp_path):
 
 
 def test_exporting_changes_nothing_in_the_run(finished, tmp_path):
-    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
+    config = small(gamma=1.0, regularizer_interval=4, **NEUTRAL)
     last = train(config, blobs(), tmp_path / "run", on_tick=lambda info: info.export("kept.safetensors"))
     assert equal(weights(load_snapshot(last)), weights(load_snapshot(finished[1])))
 
@@ -122,7 +122,7 @@ def test_a_hook_is_told_after_the_snapshot_that_is_due_and_can_have_one_that_is_
         assert info.save().stat().st_mtime_ns == written
         there.append((f"{info.images_seen:08d}" in names, load_snapshot(saved).step))
 
-    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL, snapshot_ticks=2)
+    config = small(gamma=1.0, regularizer_interval=4, **NEUTRAL, snapshot_ticks=2)
     last = train(config, blobs(), tmp_path / "run", on_tick=look)
     assert there == [(False, 3), (True, 6), (False, 9), (True, 12)]
     for path in list_snapshots(tmp_path / "run"):
@@ -136,7 +136,7 @@ def test_a_hook_that_fails_costs_no_training(finished, tmp_path):
         if info.images_seen == 48:
             raise ZeroDivisionError
 
-    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
+    config = small(gamma=1.0, regularizer_interval=4, **NEUTRAL)
     with pytest.raises(ZeroDivisionError):
         train(config, blobs(), tmp_path / "run", on_tick=fail)
     assert list_snapshots(tmp_path / "run")[-1].stem == "00000048"
@@ -181,13 +181,13 @@ def test_learned_strengths_move_from_zero(finished):
 
 def test_the_same_options_give_the_same_run_and_another_seed_another(finished, tmp_path):
     run_dir, last, _, _ = finished
-    config = small(r1_gamma=1.0, r1_interval=4, **NEUTRAL)
+    config = small(gamma=1.0, regularizer_interval=4, **NEUTRAL)
     torch.manual_seed(1234)
     again = train(config, blobs(), tmp_path / "again")
     assert equal(weights(load_snapshot(last)), weights(load_snapshot(again)))
     assert stats_of(run_dir) == stats_of(tmp_path / "again")
     other = train(
-        small(noise="riemannian", r1_gamma=1.0, r1_interval=4, noise_lr_multiplier=10.0, seed=1),
+        small(noise="riemannian", gamma=1.0, regularizer_interval=4, noise_lr_multiplier=10.0, seed=1),
         blobs(),
         tmp_path / "other",
     )
@@ -214,7 +214,7 @@ def test_arms_start_from_equal_weights():
 
 
 @pytest.mark.parametrize(
-    "options", [{"r1_gamma": 2.0, "r1_interval": 1}, {"norm": "none", "d_norm": "instance"}]
+    "options", [{"gamma": 2.0, "regularizer_interval": 1}, {"norm": "none", "d_norm": "instance"}]
 )
 def test_other_settings_train(tmp_path, options):
     train(small(3, ema_rampup=0.05, **options), blobs(), tmp_path / "run")
@@ -320,14 +320,14 @@ def train_in_bfloat16(run_dir):
 
     original = R1.__call__
 
-    def penalty(self, discriminator, real):
-        seen.append(real.dtype)
-        value = original(self, discriminator, real)
+    def penalty(self, discriminator, batch, step):
+        seen.extend({batch.real.dtype, batch.fake.dtype})
+        value = original(self, discriminator, batch, step)
         seen.append(value.dtype)
         return value
 
     R1.__call__ = penalty
-    config = small(3, precision="bf16", r1_gamma=1.0, noise="riemannian")
+    config = small(3, precision="bf16", gamma=1.0, noise="riemannian")
     train(config, blobs(), run_dir, noise_source=look)
     (run_dir / "dtypes.json").write_text(json.dumps([str(dtype) for dtype in seen]))
 
@@ -338,7 +338,7 @@ def test_half_precision_computes_the_networks_in_it_and_the_penalty_in_float32(t
     assert dtypes[:3] == ["torch.bfloat16", "torch.float32", "torch.float32"]
     tensors = weights(load_snapshot(list_snapshots(tmp_path / "run")[-1]))
     assert {t.dtype for name, t in tensors.items() if "conv" in name} == {torch.float32}
-    assert math.isfinite(stats_of(tmp_path / "run")[-1]["r1"])
+    assert math.isfinite(stats_of(tmp_path / "run")[-1]["penalty"])
 
 
 def poisoned(step, poison):
@@ -379,8 +379,8 @@ def test_what_is_not_finite_stops_the_run_with_its_name_and_the_last_good_snapsh
 def test_a_penalty_that_is_not_finite_is_named(tmp_path, monkeypatch):
     original = R1.__call__
     monkeypatch.setattr(R1, "__call__", lambda *args: original(*args) * math.inf)
-    with pytest.raises(NonFiniteError, match=r"^r1 is inf at step 0;"):
-        train(small(r1_gamma=1.0), blobs(), tmp_path / "run")
+    with pytest.raises(NonFiniteError, match=r"^penalty of the regularizer r1 is inf at step 0;"):
+        train(small(gamma=1.0), blobs(), tmp_path / "run")
 
 
 def test_nothing_is_updated_with_what_is_not_finite(tmp_path, monkeypatch):
@@ -510,3 +510,8 @@ def test_a_line_cut_off_by_a_crash_is_dropped(tmp_path):
         stream.write('{"images_se')
     assert folder.cut_stats(16) == [{"images_seen": 8}, {"images_seen": 16}]
     assert len((tmp_path / "stats.jsonl").read_text().splitlines()) == 2
+
+
+def test_what_the_user_should_know_of_the_options_is_in_the_log(tmp_path):
+    train(small(3, loss="wasserstein"), blobs(), tmp_path / "run")
+    assert "nothing bounds the slope of the discriminator" in (tmp_path / "run" / "log.txt").read_text()

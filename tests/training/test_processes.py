@@ -21,11 +21,17 @@ STEPS = 20
 ARMS = [(noise, norm) for norm in ("none", "instance") for noise in ("none", "euclidean", "riemannian")]
 
 
+SPREAD = {
+    "wasserstein": {"loss": "wasserstein", "regularizer": "wgan-gp", "gamma": 10.0},
+    "js": {"regularizer": "js", "anneal": True, "generator_loss": "minimax"},
+    "f-gan": {"loss": "f-gan", "regularizer": "f-gan"},
+}
+
+
 def options(noise, norm, **others):
     strength = {"noise_strength": 0.3} if noise == "euclidean" else {}
-    return small(
-        STEPS, noise=noise, norm=norm, d_norm=norm, r1_gamma=1.0, r1_interval=4, **strength, **others
-    )
+    given = {"gamma": 1.0, "regularizer_interval": 4, **strength, **others}
+    return small(STEPS, noise=noise, norm=norm, d_norm=norm, **given)
 
 
 def by_sample(generator, step, first_sample):
@@ -60,6 +66,10 @@ def everything(rank, port, folder):
         seen = losses(options(noise, norm), folder / f"{noise}-{norm}")
         if rank == 0:
             (folder / f"{noise}-{norm}.json").write_text(json.dumps(seen))
+    for name, others in SPREAD.items():
+        seen = losses(options("none", "none", **others), folder / name)
+        if rank == 0:
+            (folder / f"{name}.json").write_text(json.dumps(seen))
     draw_noise(rank, folder)
     spoil_one(rank, folder)
     stop_one(rank, folder)
@@ -147,7 +157,16 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(("noise", "norm"), ARMS)
 def test_two_processes_train_to_the_losses_of_one(folder, tmp_path, noise, norm):
     alone = losses(options(noise, norm), tmp_path / "run")
-    together = json.loads((folder / f"{noise}-{norm}.json").read_text())
+    assert_same(alone, json.loads((folder / f"{noise}-{norm}.json").read_text()))
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_two_processes_compute_the_losses_and_penalties_of_one(folder, tmp_path, name):
+    alone = losses(options("none", "none", **SPREAD[name]), tmp_path / "run")
+    assert_same(alone, json.loads((folder / f"{name}.json").read_text()))
+
+
+def assert_same(alone, together):
     assert len(alone) == len(together) == STEPS
     for one, two in zip(alone, together, strict=True):
         assert one.keys() == two.keys()

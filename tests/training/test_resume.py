@@ -25,8 +25,8 @@ OPTIONS = {
     "noise": "riemannian",
     "riemann_preset": "neutral",
     "noise_strength": 0.1,
-    "r1_gamma": 1.0,
-    "r1_interval": 4,
+    "gamma": 1.0,
+    "regularizer_interval": 4,
     "ema_rampup": 0.05,
 }
 LONG = 60

@@ -17,9 +17,9 @@ TINY = {
 
 @pytest.mark.parametrize("preset", TINY)
 def test_both_players_see_the_same_images(preset):
-    options = {"z_dim": 8, "batch": 4, "r1_gamma": 0.0, "r1_rule": "given", "device": "cpu", **TINY[preset]}
+    options = {"z_dim": 8, "batch": 4, "gamma": 0.0, "gamma_rule": "given", "device": "cpu", **TINY[preset]}
     if preset == "stylegan2-plain":
-        options["r1_interval"] = 16
+        options["regularizer_interval"] = 16
     config = config_for_images(resolve_config(preset, options), blobs())
     state = TrainState(config)
     seen = []

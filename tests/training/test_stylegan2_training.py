@@ -14,11 +14,12 @@ from accelerate import Accelerator
 from riemann_noise_pytorch.errors import InputError, Interrupted, NonFiniteError
 from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.noise.control import off
-from riemann_noise_pytorch.training import regularizers
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_generator, load_snapshot
 from riemann_noise_pytorch.training.config import resolve_config
 from riemann_noise_pytorch.training.describe import describe
 from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.path_length import PathLength
+from riemann_noise_pytorch.training.regularizers import R1
 from riemann_noise_pytorch.training.run_folder import load_config
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
 from riemann_noise_pytorch.training.step import Trainer
@@ -42,7 +43,7 @@ def small(row, steps=STEPS, **options):
         "resolution": 16,
     }
     run = {"batch": 8, "kimg": 8 * steps / 1000, "tick_kimg": 0.024, "snapshot_ticks": 1, "sample_grid": 4}
-    penalties = {"r1_rule": "resolution", "r1_interval": 4, "device": "cpu", "ema_kimg": 0.05}
+    penalties = {"gamma_rule": "resolution", "regularizer_interval": 4, "device": "cpu", "ema_kimg": 0.05}
     if "eni" in row:
         options = {"noise_strength": 0.3, **options}
     return resolve_config(row, {**tiny, **run, **penalties, **options})
@@ -73,7 +74,7 @@ def test_every_row_trains_and_tells_its_measures(row, tmp_path):
     train(small(row), blobs(), tmp_path / "run")
     lines = stats_of(tmp_path / "run")
     assert lines[0]["loss_d"] > 0
-    assert lines[0]["r1"] > 0
+    assert lines[0]["penalty"] > 0
     has_paths = small(row).pl_weight > 0
     assert ("pl_length" in lines[0]) == has_paths
     if has_paths:
@@ -98,7 +99,7 @@ def test_rows_start_from_equal_weights():
 
 def test_both_players_have_the_lazy_correction_even_without_a_path_length():
     for row in ROWS:
-        state = TrainState(complete(row, lr_g=0.002, lr_d=0.002, r1_interval=16))
+        state = TrainState(complete(row, lr_g=0.002, lr_d=0.002, regularizer_interval=16))
         (g, *_), (d,) = state.optimizer_g.param_groups, state.optimizer_d.param_groups
         assert g["lr"] == pytest.approx(0.002 * 4 / 5)
         assert g["betas"] == pytest.approx((0.0, 0.99 ** (4 / 5)))
@@ -107,10 +108,10 @@ def test_both_players_have_the_lazy_correction_even_without_a_path_length():
 
 
 def test_the_rules_of_r1_give_their_numbers():
-    assert config_for_images(resolve_config("stylegan2-rni"), blobs()).r1_gamma == 100
-    small_run = config_for_images(resolve_config("stylegan2-rni", {"r1_rule": "resolution"}), blobs())
-    assert small_run.r1_gamma == pytest.approx(0.0002 * 16 * 16 / 32)
-    assert small_run.r1_rule == "given"
+    assert config_for_images(resolve_config("stylegan2-rni"), blobs()).gamma == 100
+    small_run = config_for_images(resolve_config("stylegan2-rni", {"gamma_rule": "resolution"}), blobs())
+    assert small_run.gamma == pytest.approx(0.0002 * 16 * 16 / 32)
+    assert small_run.gamma_rule == "given"
     small_run.validate()
 
 
@@ -336,7 +337,7 @@ def test_noise_of_a_trained_generator_is_reached_by_name(tmp_path):
 
 def scaled(interval):
     """A trainer under a loss scaler, as on a GPU in float16, whose regularisers can be poisoned."""
-    config = complete("stylegan2-eni", r1_interval=interval, pl_interval=1)
+    config = complete("stylegan2-eni", regularizer_interval=interval, pl_interval=1)
     state = TrainState(config)
     state.scaler = torch.amp.GradScaler("cpu", init_scale=8.0, enabled=True)
     return state, Trainer(config, state, Accelerator(cpu=True), by_sample)
@@ -349,13 +350,12 @@ def poisoned_backward(value):
     return value
 
 
-@pytest.mark.parametrize(("penalty", "interval"), [("R1", 4), ("R1", 1), ("PathLength", 4)])
+@pytest.mark.parametrize(("penalty", "interval"), [(R1, 4), (R1, 1), (PathLength, 4)])
 def test_a_loss_scaler_excuses_no_gradient_of_a_penalty(monkeypatch, penalty, interval):
     state, trainer = scaled(interval)
-    kind = getattr(regularizers, penalty)
-    original = kind.__call__
-    monkeypatch.setattr(kind, "__call__", lambda *args: poisoned_backward(original(*args)))
-    player = state.discriminator if penalty == "R1" else state.generator
+    original = penalty.__call__
+    monkeypatch.setattr(penalty, "__call__", lambda *args: poisoned_backward(original(*args)))
+    player = state.discriminator if penalty is R1 else state.generator
     with pytest.raises(NonFiniteError, match="is nan at step 0"):
         trainer.step(blobs().batch(torch.arange(8)))
     assert all(p.isfinite().all() for p in player.parameters())

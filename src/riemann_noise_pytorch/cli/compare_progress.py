@@ -1,7 +1,7 @@
 """How far a comparison has come: bars on a terminal, a line a finished task elsewhere. Both go to stderr."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import final
@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from riemann_noise_pytorch.experiments.compare import REFERENCE
-from riemann_noise_pytorch.experiments.compare import Progress as CompareProgress
 from riemann_noise_pytorch.experiments.pool import Event
+from riemann_noise_pytorch.experiments.resumable import Progress as CompareProgress
 
 STAGES = {
     "training": (0.0, 0.7),
@@ -34,12 +34,21 @@ class CompareDisplay:
     Args:
         console: Where to write, without markup.
         clock: Tells the seconds.
+        stages: Where in the time of a task each of its stages begins and ends, from 0 to 1.
+        reference: The task that only measures real images.
 
     Attributes:
         bars: One for the whole, one for each task under way.
     """
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        stages: Mapping[str, tuple[float, float]] = STAGES,
+        reference: str = REFERENCE,
+    ) -> None:
         self._console = console
         self.bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -52,7 +61,7 @@ class CompareDisplay:
         )
         self._rows: dict[str, TaskID] = {}
         self._whole: TaskID | None = None
-        self._time = _TimeLeft(clock)
+        self._time = _TimeLeft(clock, stages, reference)
 
     def __enter__(self) -> "CompareDisplay":
         self.bars.start()
@@ -86,8 +95,10 @@ class CompareDisplay:
 class _TimeLeft:
     """Adds the tasks up: what was done since the first event, in what time, tells how long the rest takes."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float], stages: Mapping[str, tuple[float, float]], reference: str
+    ) -> None:
+        self._clock, self._stages, self._reference = clock, stages, reference
         self._started: float | None = None
         self._before: dict[str, float] = {}
         self._shares: dict[str, float] = {}
@@ -102,26 +113,24 @@ class _TimeLeft:
         now = self._clock()
         if self._started is None:
             self._started = now
-        share = _share(progress.event)
+        share = self._share_of(progress.event)
         self._before.setdefault(task, 0.0 if progress.event.stage == "finished" else share)
         self._shares[task] = max(self._shares.get(task, 0.0), share)
-        total = progress.tasks - (1 - REFERENCE_WEIGHT) * (REFERENCE in self._shares)
-        whole = min(1.0, sum(_weight(name) * done for name, done in self._shares.items()) / total)
-        earned = whole - sum(_weight(name) * done for name, done in self._before.items()) / total
+        total = progress.tasks - (1 - REFERENCE_WEIGHT) * (self._reference in self._shares)
+        whole = min(1.0, sum(self._weight(name) * done for name, done in self._shares.items()) / total)
+        earned = whole - sum(self._weight(name) * done for name, done in self._before.items()) / total
         if earned < EARLY or progress.finished == progress.tasks:
             return whole, ""
         seconds = (now - self._started) * (1 - whole) / earned
         return whole, f"about {timedelta(seconds=round(seconds))} left"
 
+    def _weight(self, task: str) -> float:
+        return REFERENCE_WEIGHT if task == self._reference else 1.0
 
-def _weight(task: str) -> float:
-    return REFERENCE_WEIGHT if task == REFERENCE else 1.0
-
-
-def _share(event: Event) -> float:
-    """How much of its task an event stands for; a stage without a place of its own leaves it as it was."""
-    if event.stage == "finished":
-        return 1.0
-    alone = event.task == REFERENCE
-    begin, end = (0.0, 1.0) if alone else STAGES.get(event.stage, (0.0, 0.0))
-    return begin + (end - begin) * event.done / event.total
+    def _share_of(self, event: Event) -> float:
+        """How much of its task an event stands for; a stage without a place leaves it as it was."""
+        if event.stage == "finished":
+            return 1.0
+        alone = event.task == self._reference
+        begin, end = (0.0, 1.0) if alone else self._stages.get(event.stage, (0.0, 0.0))
+        return begin + (end - begin) * event.done / event.total

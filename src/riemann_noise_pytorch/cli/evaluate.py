@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
     from riemann_noise_pytorch.cli.evaluate_progress import EvaluateDisplay
     from riemann_noise_pytorch.experiments.evaluation.evaluate import evaluate
     from riemann_noise_pytorch.experiments.evaluation.processes import on_device
-    from riemann_noise_pytorch.experiments.evaluation.targets import open_target
+    from riemann_noise_pytorch.experiments.targets import open_target
 
     config = options.config
     device, processes = on_device(config.device)

@@ -31,7 +31,11 @@ VERBS = {
     "train": Verb("train", "train a GAN, without noise or with noise of either kind"),
     "sample": Verb("sample", "write a grid of images from a trained generator"),
     "evaluate": Verb("evaluate", "measure a generator by FID, IS, KID, precision, PPL, MC and more"),
+    "diagnose": Verb("diagnose", "show where a generator loses dimensions, and what to try"),
     "compare": Verb("compare", "train with no, Euclidean and Riemannian noise, measure, and write a report"),
+    "trap": Verb("trap", "train generators of too few and of enough dimensions on data of known dimension"),
+    "verify-theory": Verb("verify_theory", "hold each lemma and theorem of the paper against an experiment"),
+    "toy": Verb("toy", "see what regularisation does to small GANs on a mixture of Gaussians"),
 }
 
 
@@ -81,7 +85,8 @@ def _load(verb: Verb) -> Callable[[Sequence[str]], None]:
 
 
 def _help() -> str:
-    verbs = "\n".join(f"  {name:<9} {verb.summary}" for name, verb in VERBS.items())
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:<{width}} {verb.summary}" for name, verb in VERBS.items())
     return f"""usage: {PROGRAM} VERB [OPTIONS]
 
 Noise injection for GAN generators: put it in, see what it does, prove that it helped.

@@ -68,11 +68,12 @@ class TrainingDisplay:
         self._bar.update(self._task, completed=info.step, description=_line(info, self._losses))
 
     def tick(self, info: TickInfo) -> None:
-        """Write a line, where there is no terminal; called at every tick."""
-        if self._console.is_terminal or self._last is None:
-            return
-        losses = {name: info.stats[name] for name in LOSSES if info.stats[name] is not None}
-        self._console.print(_line(self._last, losses), soft_wrap=True)
+        """Write the signs of trouble, and a line where there is no terminal; called at every tick."""
+        if self._last is not None and not self._console.is_terminal:
+            losses = {name: info.stats[name] for name in LOSSES if info.stats[name] is not None}
+            self._console.print(_line(self._last, losses), soft_wrap=True)
+        for sign in info.signs:
+            self.say(sign)
 
     def stage(self, stage: str, done: int, total: int) -> None:
         """Show how far an evaluation is: beside the bar, or by a line where there is no terminal."""

@@ -124,6 +124,7 @@ def _description(config: TrainConfig) -> str:
 def _train(options: TrainOptions, run_dir: Path, schedule: "Schedule | None") -> None:
     from riemann_noise_pytorch.cli.progress import TrainingDisplay
     from riemann_noise_pytorch.training.loop import train
+    from riemann_noise_pytorch.training.validation import remarks
 
     images = _reopen(options.config, options.resume) if options.resume else _open(options.config)
     if _is_first():
@@ -131,6 +132,8 @@ def _train(options: TrainOptions, run_dir: Path, schedule: "Schedule | None") ->
             f"Training on {len(images)} images of {images.name}{_skipped(images)}, into {run_dir}", flush=True
         )
     with TrainingDisplay() as display:
+        for remark in remarks(options.config) if _is_first() else ():
+            display.say(remark)
         measure = None if schedule is None else _evaluation(schedule, options.config, images, display)
 
         def on_tick(info: "TickInfo") -> None:

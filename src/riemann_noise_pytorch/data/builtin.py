@@ -1,6 +1,8 @@
-"""Real images that come with scikit-learn: no download, the same pixels everywhere."""
+"""Images without a download, the same everywhere: scans, photographs, and drawings of known dimension."""
 
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -10,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from riemann_noise_pytorch.data.imageset import TensorImages
+from riemann_noise_pytorch.data.manifold import manifold_images
 from riemann_noise_pytorch.data.resizing import as_size, fit, pillow_filter, require_channels
 from riemann_noise_pytorch.errors import InputError
 
@@ -103,7 +106,39 @@ def photos(
 BUILTIN_SETS: Final[Mapping[str, Callable[..., TensorImages]]] = MappingProxyType(
     {"digits": digits, "photos": photos}
 )
-"""The built-in sets by name; each is called with resolution, channels and resize_filter."""
+"""The built-in sets of fixed names; each is called with resolution, channels and resize_filter."""
+BUILTIN_NAMES: Final = (*BUILTIN_SETS, "manifold-64")
+"""Names to show and to suggest; the number is any dimension."""
+_MANIFOLD: Final = re.compile(r"manifold-([1-9][0-9]{0,5})")
+
+
+def builtin_set(name: str) -> Callable[..., TensorImages] | None:
+    """Find a built-in set: ``digits``, ``photos``, or ``manifold-D`` for a dimension D of 1 or more.
+
+    Args:
+        name: The name.
+
+    Returns:
+        What makes the set, called with resolution, channels and resize_filter; None for other names.
+
+    Example:
+        >>> builtin_set("manifold-8")(16)
+        TensorImages('manifold-8', 10000 images of (1, 16, 16))
+    """
+    found = _MANIFOLD.fullmatch(name)
+    return BUILTIN_SETS.get(name) if found is None else partial(_manifold, int(found[1]))
+
+
+def _manifold(
+    dimension: int,
+    resolution: int | tuple[int, int] | None = None,
+    *,
+    channels: int | None = None,
+    resize_filter: str = "lanczos",
+) -> TensorImages:
+    """Images of known dimension; the filter is checked as everywhere, though they are drawn to size."""
+    pillow_filter(resize_filter)
+    return manifold_images(dimension, resolution, channels=channels)
 
 
 def _patches(photograph: Image.Image, height: int, width: int, channels: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 import os
 
-from riemann_noise_pytorch.data.builtin import BUILTIN_SETS
+from riemann_noise_pytorch.data.builtin import BUILTIN_NAMES, builtin_set
 from riemann_noise_pytorch.data.folder import DEFAULT_CACHE_MIB, FolderImages
 from riemann_noise_pytorch.data.imageset import ImageSet, MirroredImages, TensorImages, to_float, to_uint8
 from riemann_noise_pytorch.data.sources import locate
@@ -26,9 +26,10 @@ def open_images(
     A built-in name comes first; a folder that bears such a name is meant by ``./digits``.
 
     Args:
-        data: ``digits``, ``photos``, or the path of a folder or a ZIP archive.
+        data: ``digits``, ``photos``, ``manifold-D`` (drawn images of intrinsic dimension D, such as
+            ``manifold-64``), or the path of a folder or a ZIP archive.
         resolution: Side of the square images in pixels, or (H, W). None: 16 for digits, 32 for photos, the
-            images' own size for a folder or a ZIP.
+            smallest of 16, 32, 64 and 128 that a manifold fits, the images' own size for a folder or a ZIP.
         channels: 1 for grey, 3 for RGB, 4 for RGBA, or None for what the images have, transparency aside.
         resize_filter: ``box``, ``bilinear``, ``bicubic``, ``lanczos`` or ``nearest``, as in Pillow.
         mirror: Add the left-right mirror image of every image, which doubles the set.
@@ -46,8 +47,8 @@ def open_images(
         MirroredImages('digits mirrored', 3594 images of (1, 16, 16))
     """
     images: ImageSet
-    if isinstance(data, str) and data in BUILTIN_SETS:
-        images = BUILTIN_SETS[data](resolution, channels=channels, resize_filter=resize_filter)
+    if isinstance(data, str) and (make := builtin_set(data)) is not None:
+        images = make(resolution, channels=channels, resize_filter=resize_filter)
     elif locate(data) is not None:
         images = FolderImages(
             data,
@@ -58,7 +59,7 @@ def open_images(
             cache_mib=cache_mib,
         )
     else:
-        unknown = unknown_name("data name", os.fspath(data), BUILTIN_SETS)
+        unknown = unknown_name("data name", os.fspath(data), BUILTIN_NAMES)
         raise InputError(
             f"{unknown}, or the path of a folder or a ZIP archive; no such folder or file exists"
         )

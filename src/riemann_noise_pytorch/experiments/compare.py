@@ -6,18 +6,15 @@ what is finished is kept when the comparison is stopped.
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
 import riemann_noise_pytorch
 from riemann_noise_pytorch.data.images import to_uint8
-from riemann_noise_pytorch.errors import InputError, Interrupted
+from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.arm import (
     Arm,
     Report,
@@ -29,15 +26,15 @@ from riemann_noise_pytorch.experiments.arm import (
 from riemann_noise_pytorch.experiments.artifacts import SHOWN_SAMPLES
 from riemann_noise_pytorch.experiments.contrast import contrast, noise_use
 from riemann_noise_pytorch.experiments.options import CompareConfig
-from riemann_noise_pytorch.experiments.pool import Event, Task, run_tasks
+from riemann_noise_pytorch.experiments.pool import Task
 from riemann_noise_pytorch.experiments.records import (
     Record,
     commit,
-    cores,
     environment,
     read_records,
     write_records,
 )
+from riemann_noise_pytorch.experiments.resumable import Progress, Workers, open_folder, run_all
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.metrics.sliced_wasserstein import real_floor
 from riemann_noise_pytorch.models.networks import build_generator
@@ -45,21 +42,6 @@ from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.state import config_for_images, network_config
 
 REFERENCE = "real images"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a comparison is.
-
-    Args:
-        event: What happened last.
-        finished: Tasks done.
-        tasks: All tasks.
-    """
-
-    event: Event
-    finished: int
-    tasks: int
 
 
 def compare(
@@ -96,11 +78,11 @@ def compare(
         for label in config.noise
     ]
     _check_images(arms[0])
-    _open_folder(folder, config, resume)
+    open_folder(folder / "compare.json", "comparison", dataclasses.asdict(config), resume)
     _check_same_images(arms[0])
     tasks = [Task(REFERENCE, measure_reference, (arms[0],))] * (not _reference_path(folder).is_file())
     tasks += [Task(arm.name, run_arm, (arm,)) for arm in arms if not is_finished(arm)]
-    _run(tasks, config, folder, on_progress)
+    run_all(tasks, Workers(config.workers, config.threads, config.device), folder, on_progress)
     path = folder / "records.jsonl"
     write_records(path, _collect(config, arms))
     return path
@@ -146,36 +128,6 @@ def _check_images(arm: Arm) -> None:
         )
 
 
-def _open_folder(folder: Path, config: CompareConfig, resume: bool) -> None:
-    path = folder / "compare.json"
-    options = json.loads(json.dumps(dataclasses.asdict(config)))
-    if resume:
-        _check_same(folder, path, options)
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists and is not empty; choose another --out, or go on with --resume")
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
-
-
-def _check_same(folder: Path, path: Path, options: Record) -> None:
-    """Refuse to go on with other options than those that a comparison was started with."""
-    if not path.is_file():
-        raise InputError(f"{folder} holds no comparison to resume; check the path, or leave --resume away")
-    try:
-        before = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}); restore it, or start anew in another folder"
-        ) from error
-    differing = [name for name, value in options.items() if before.get(name) != value and name != "workers"]
-    if differing:
-        raise InputError(
-            f"the comparison in {folder} was started with another {', '.join(differing)}; "
-            "resume it with its own options"
-        )
-
-
 def _check_same_images(arm: Arm) -> None:
     """Refuse images other than those that the finished arms of a comparison saw."""
     path = _reference_path(arm.out)
@@ -188,31 +140,6 @@ def _check_same_images(arm: Arm) -> None:
             f"{images.name} holds other images than when the comparison in {arm.out} was started; "
             "restore them, or start anew in another folder"
         )
-
-
-def _run(
-    tasks: Sequence[Task], config: CompareConfig, folder: Path, on_progress: Callable[[Progress], None] | None
-) -> None:
-    at_once = config.workers or (1 if _on_gpu(config) else max(1, cores() // config.threads))
-    finished = 0
-
-    def on_event(event: Event) -> None:
-        nonlocal finished
-        finished += event.stage == "finished"
-        if on_progress is not None:
-            on_progress(Progress(event, finished, len(tasks)))
-
-    try:
-        run_tasks(tasks, at_once, config.threads, on_event)
-    except Interrupted as stopped:
-        raise Interrupted(
-            f"stopped; what is finished is kept in {folder}: give the same command with --resume to go on",
-            stopped.exit_code - 128,
-        ) from None
-
-
-def _on_gpu(config: CompareConfig) -> bool:
-    return config.device == "cuda" or (config.device == "auto" and torch.cuda.is_available())
 
 
 def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:

@@ -29,7 +29,7 @@ _OWN: dict[Architecture, dict[str, Any]] = {
         "batch": 32,
         "lr_g": 1e-3,
         "lr_d": 1e-3,
-        "r1_gamma": 2.0,
+        "gamma": 2.0,
         "d_norm": "none",
         "beta1": 0.0,
         "beta2": 0.99,
@@ -42,7 +42,7 @@ _OWN: dict[Architecture, dict[str, Any]] = {
 
 
 _DATA = ("data", "resolution", "channels", "mirror", "resize_filter", "skip_bad_images")
-_GIVEN = ("z_dim", "width", "norm", "batch", "r1_gamma", "ema_kimg")
+_GIVEN = ("z_dim", "width", "norm", "batch", "gamma", "ema_kimg")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ class CompareConfig:
     """
 
     data: str = "digits"
-    """Real images: digits, photos, or the path of a folder or a ZIP of images."""
+    """Real images: digits, photos, manifold-D (drawn, of dimension D, such as manifold-64), or the path of a
+    folder or a ZIP of images."""
     architecture: Architecture = "dcgan"
     """dcgan or stylegan2."""
     noise: tuple[str, ...] = ("none", "euclidean", "riemannian")
@@ -117,7 +118,7 @@ class CompareConfig:
     """Images in a step; None: 32 for dcgan, 16 for stylegan2."""
     lr: float | None = None
     """Adam's learning rate, for both networks; None: 0.001 for dcgan, 0.002 for stylegan2."""
-    r1_gamma: float | None = None
+    gamma: float | None = None
     """Weight of the R1 penalty gamma/2 mean |grad D(x)|^2 on real images; 0 turns it off. None: 2 for dcgan,
     1 for stylegan2."""
     ema_kimg: float | None = None
@@ -169,10 +170,10 @@ class CompareConfig:
         options |= {name: getattr(self, name) for name in _GIVEN if getattr(self, name) is not None}
         if self.lr is not None:
             options |= {"lr_g": self.lr, "lr_d": self.lr}
-        if self.r1_gamma is not None:
-            options["r1_rule"] = "given"
-        if self.architecture == "dcgan" and options["r1_gamma"]:
-            options["r1_interval"] = 8
+        if self.gamma is not None:
+            options["gamma_rule"] = "given"
+        if self.architecture == "dcgan" and options["gamma"]:
+            options["regularizer_interval"] = 8
         options |= {"seed": seed, "kimg": self.kimg, "tick_kimg": self.kimg / TICKS}
         options |= {"snapshot_ticks": TICKS // 4, "keep_snapshots": 1, "device": self.device}
         return resolve_config(row, options | noise)

@@ -12,10 +12,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from riemann_noise_pytorch.data.builtin import BUILTIN_SETS
+from riemann_noise_pytorch.data.builtin import builtin_set
 from riemann_noise_pytorch.data.sources import locate
 from riemann_noise_pytorch.errors import InputError, unknown_name
-from riemann_noise_pytorch.experiments.evaluation.own_code import imported
+from riemann_noise_pytorch.experiments.own_code import imported
 from riemann_noise_pytorch.models.latent_space import number_of_classes
 from riemann_noise_pytorch.training.checkpoints import (
     best_snapshot,
@@ -102,7 +102,7 @@ def open_target(
     if place.suffix == ".safetensors":
         _refuse(given, "a snapshot", snapshot, z_dim=z_dim)
         return _trained(given, snapshot, which, device)
-    if given in BUILTIN_SETS or (locate(given) is not None and place.suffix != ".py"):
+    if builtin_set(given) is not None or (locate(given) is not None and place.suffix != ".py"):
         _refuse(given, "a set of images", snapshot, which, z_dim)
         return Target(given, "images")
     if ":" in given:
@@ -111,7 +111,7 @@ def open_target(
     if place.suffix == ".py":
         raise InputError(f"{given} is a file of Python; give the name of a callable in it, as {given}:NAME")
     raise InputError(
-        f"there is nothing to evaluate at {given}; give a run folder, a snapshot (.safetensors), a folder or "
+        f"there is nothing at {given}; give a run folder, a snapshot (.safetensors), a folder or "
         "ZIP of images, or a callable as package.module:name or file.py:name"
     )
 

@@ -95,13 +95,7 @@ class LatentSpace:
     def _labels_of(self, first: int, count: int) -> tuple[Tensor, ...]:
         if self._labels is None:
             return ()
-        labels: object = self._labels(first, count)
-        if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (count,):
-            found = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else repr(labels)
-            raise InputError(
-                f"labels({first}, {count}) gives {found}; return classes, int64 of shape ({count},)"
-            )
-        return (labels.to(self.device),)
+        return (checked_labels(self._labels, first, count).to(self.device),)
 
 
 @contextlib.contextmanager
@@ -190,6 +184,19 @@ def labels_for(generator: Network, labels: Labels | None, seed: int) -> tuple[La
         return labels, "given labels"
     classes = number_of_classes(generator)
     return (uniform_labels(classes, seed), "uniform labels") if classes else (None, "")
+
+
+def checked_labels(labels: Labels, first: int, count: int) -> Tensor:
+    """Ask for the classes of ``count`` indices from ``first``.
+
+    Raises:
+        InputError: What comes is no int64 of shape (count,).
+    """
+    chosen: object = labels(first, count)
+    if not isinstance(chosen, Tensor) or chosen.dtype != torch.int64 or chosen.shape != (count,):
+        found = f"{chosen.dtype} {tuple(chosen.shape)}" if isinstance(chosen, Tensor) else repr(chosen)
+        raise InputError(f"labels({first}, {count}) gives {found}; return classes, int64 of shape ({count},)")
+    return chosen
 
 
 def number_of_classes(generator: object) -> int:

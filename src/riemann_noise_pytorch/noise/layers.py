@@ -161,6 +161,11 @@ class RiemannNoise(NoiseLayer):
         mu_tilde = switches.IDENTIFIERS[self.settings.identifier](mu)
         return self._reading(mu)(mu_tilde, self.A, self.b, self.alpha)
 
+    def decomposition(self, mu: Tensor) -> Tensor:
+        """Compute s_d of Eq. 15 for features (N, C, ...): (N, 1, ...), in float32 for half precision."""
+        mu_tilde = switches.IDENTIFIERS[self.settings.identifier](mu)
+        return self._reading(mu).decomposed(mu_tilde, self.A, self.b)
+
     def strength(self) -> Tensor:
         """|r w|, the standard deviation of the injected noise where sigma has its root mean square of 1.
 

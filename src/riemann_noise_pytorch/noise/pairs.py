@@ -68,16 +68,24 @@ class Pairs:
         """
         if not self._tried:
             self._try(first_sample, *(tensor[:REPEATED_SAMPLES] for tensor in (first, *others)))
-        return self.one(first, first_sample, *others), self.one(second, first_sample, *others)
+        with self._noise(first_sample):
+            start, end = (
+                self._call(self._network, points, first_sample, *others) for points in (first, second)
+            )
+        return start, end
 
     def one(
         self, points: Tensor, first_sample: int, *others: Tensor, network: Network | None = None
     ) -> Tensor:
         """Evaluate one batch (N, ...); ``network`` may name another part of the same module."""
+        with self._noise(first_sample):
+            return self._call(network or self._network, points, first_sample, *others)
+
+    def _call(self, network: Network, points: Tensor, first_sample: int, *others: Tensor) -> Tensor:
         seed = derive(self._seed, "foreign noise", first_sample)
-        with self._noise(first_sample), seeded(seed, self._generators):
+        with seeded(seed, self._generators):
             try:
-                return (network or self._network)(points, *others)
+                return network(points, *others)
             except Exception as error:  # a foreign network fails in any way
                 if isinstance(error, RiemannNoiseError) or is_out_of_memory(error) or self._is_own_fault:
                     raise

@@ -33,11 +33,20 @@ class Reading:
         Raises:
             InputError: There is no channel.
         """
+        s_d = self.decomposed(mu_tilde, A, b)
+        weight = alpha if self.settings.alpha_on == "affine" else 1 - alpha
+        sigma = switches.NORMS[self.settings.norm](s_d, weight)
+        return sigma if r is None else r * sigma
+
+    def decomposed(self, mu_tilde: SpatialMap, A: Tensor, b: Tensor) -> SpatialMap:
+        """Compute s_d of Eq. 15: (N, 1, ...) like the identifier.
+
+        Raises:
+            InputError: There is no channel.
+        """
         settings = self.settings
         spread, size = switches.usual_spread(settings.identifier, self.channels)
         s = switches.RANGES[settings.range](mu_tilde, spread, size)
         if self.map_gain != 1:
             A, b = A * self.map_gain, b * self.map_gain
-        s_d = affine_decomposition(s, A, b)
-        sigma = switches.NORMS[settings.norm](s_d, alpha if settings.alpha_on == "affine" else 1 - alpha)
-        return sigma if r is None else r * sigma
+        return affine_decomposition(s, A, b)

@@ -5,15 +5,15 @@ other, with the lettering at its own size. Draw them through ``themes.to_svg``.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any, TypeGuard
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
+from riemann_noise_pytorch.report.panels import apart, box, empty, known, limit, note, printable, scale, title
 from riemann_noise_pytorch.report.protocols import label
 from riemann_noise_pytorch.report.records import Comparison, Measurement, Reference, Run
 from riemann_noise_pytorch.report.tables import arm_label, layer_label
@@ -21,8 +21,7 @@ from riemann_noise_pytorch.report.themes import Theme, arm_colour, arm_marker, b
 
 Series = tuple[list[float], list[float]]
 
-_WIDTH, _HEIGHT, _TALL = 340, 250, 350
-_LOG_FROM = 8.0
+_TALL = 350
 
 
 def metric_panel(comparison: Comparison, metric: str, theme: Theme) -> Figure:
@@ -36,12 +35,12 @@ def metric_panel(comparison: Comparison, metric: str, theme: Theme) -> Figure:
     Returns:
         A figure of one axes; its scale is logarithmic where the values span more than a factor of eight.
     """
-    names = [_printable(arm_label(arm)).replace(", ", ",\n") for arm in comparison.arms]
-    figure = _figure(_HEIGHT)
-    axes = figure.add_axes(_box(_HEIGHT, top=40, bottom=44 if any("\n" in name for name in names) else 28))
+    names = [printable(arm_label(arm)).replace(", ", ",\n") for arm in comparison.arms]
+    figure = empty()
+    axes = figure.add_axes(box(figure, top=40, bottom=44 if any("\n" in name for name in names) else 28))
     rows = [row for row in comparison.measurements if row.metric == metric and math.isfinite(row.value)]
     reference = comparison.reference(metric)
-    _scale(axes, [*(value for row in rows for value in (row.value, row.low, row.high)), reference.floor])
+    scale(axes, [*(value for row in rows for value in (row.value, row.low, row.high)), reference.floor])
     for place, arm in enumerate(comparison.arms):
         mine = sorted((row for row in rows if row.arm == arm), key=lambda row: row.seed)
         _draw_seeds(axes, place, mine, theme)
@@ -55,7 +54,7 @@ def metric_panel(comparison: Comparison, metric: str, theme: Theme) -> Figure:
     axes.set_xlim(-0.6, len(comparison.arms) - 0.4)
     axes.tick_params(axis="x", length=0, labelcolor=theme.ink)
     axes.grid(axis="y")
-    _title(axes, label(comparison, metric))
+    title(axes, label(comparison, metric))
     return figure
 
 
@@ -70,18 +69,18 @@ def loss_panel(comparison: Comparison, arm: str, theme: Theme) -> Figure:
     Returns:
         A figure of two axes: the generator's loss above the discriminator's.
     """
-    figure = _figure(_TALL)
-    upper = figure.add_axes(_box(_TALL, top=58, bottom=190))
-    lower = figure.add_axes(_box(_TALL, top=192, bottom=46))
+    figure = empty(_TALL)
+    upper = figure.add_axes(box(figure, top=58, bottom=190))
+    lower = figure.add_axes(box(figure, top=192, bottom=46))
     for axes, key, name in ((upper, "loss_g", "generator loss"), (lower, "loss_d", "discriminator loss")):
-        _limit(axes, (value for run in comparison.runs for value in _series(run, key)[1]))
+        limit(axes, (value for run in comparison.runs for value in _series(run, key)[1]))
         for run in _runs_of(comparison, arm):
             axes.plot(*_series(run, key), color=arm_colour(arm), linewidth=1, alpha=0.8)
         _time_axis(axes, comparison)
-        _note(axes, name, theme)
+        note(axes, name, theme)
     upper.tick_params(axis="x", labelbottom=False)
     lower.set_xlabel("thousand images")
-    _title(upper, arm_label(arm), lift=16)
+    title(upper, arm_label(arm), lift=16)
     return figure
 
 
@@ -97,14 +96,14 @@ def strength_panel(comparison: Comparison, arm: str, theme: Theme) -> Figure:
         A figure of one axes on the scale of all arms, with the layers named at the right, full colour for the
         layer nearest the image. Where the records hold final strengths alone, these are dots.
     """
-    figure = _figure(_HEIGHT)
-    axes = figure.add_axes(_box(_HEIGHT, top=40, bottom=46, right=84))
+    figure = empty()
+    axes = figure.add_axes(box(figure, top=40, bottom=46, right=84))
     runs = [run for run in _runs_of(comparison, arm) if run.strengths]
     layers = list(dict.fromkeys(layer for run in runs for layer in run.strengths))
     everything = [
         value for run in comparison.runs for name in run.strengths for value in _strength_series(run, name)[1]
     ]
-    _limit(axes, [0.0, *everything])
+    limit(axes, [0.0, *everything])
     _time_axis(axes, comparison)
     ends: dict[str, tuple[float, str]] = {}
     for depth, layer in enumerate(layers, start=1):
@@ -122,29 +121,13 @@ def strength_panel(comparison: Comparison, arm: str, theme: Theme) -> Figure:
         ends[layer] = (sum(values[-1] for _, values in drawn) / len(drawn), colour)
     _name_ends(axes, ends, theme)
     axes.set_xlabel("thousand images")
-    _title(axes, arm_label(arm))
+    title(axes, arm_label(arm))
     return figure
 
 
 def noisy_arms(comparison: Comparison) -> list[str]:
     """The arms that learned a noise strength, in their order."""
     return [arm for arm in comparison.arms if any(run.strengths for run in _runs_of(comparison, arm))]
-
-
-def _figure(height: int) -> Figure:
-    return Figure(figsize=(_WIDTH / 72, height / 72))
-
-
-def _box(
-    height: int, *, top: int, bottom: int, left: int = 46, right: int = 12
-) -> tuple[float, float, float, float]:
-    """Margins in points as matplotlib's rectangle."""
-    return (
-        left / _WIDTH,
-        bottom / height,
-        (_WIDTH - left - right) / _WIDTH,
-        (height - top - bottom) / height,
-    )
 
 
 def _runs_of(comparison: Comparison, arm: str) -> list[Run]:
@@ -155,44 +138,20 @@ def _draw_seeds(axes: Axes, place: int, rows: Sequence[Measurement], theme: Them
     step = min(0.16, 0.48 / max(1, len(rows) - 1))
     for i, row in enumerate(rows):
         x = place + (i - (len(rows) - 1) / 2) * step
-        if _known(row.low) and _known(row.high):
+        if known(row.low) and known(row.high):
             axes.vlines(x, row.low, row.high, color=arm_colour(row.arm), linewidth=1.6)
         rim: dict[str, Any] = {"markeredgecolor": theme.paper, "markeredgewidth": 1}
         axes.plot(x, row.value, arm_marker(row.arm), markersize=7, color=arm_colour(row.arm), zorder=3, **rim)
 
 
 def _draw_floor(axes: Axes, reference: Reference, theme: Theme) -> None:
-    if not _known(reference.floor):
+    if not known(reference.floor):
         return
-    if _known(reference.floor_low) and _known(reference.floor_high):
+    if known(reference.floor_low) and known(reference.floor_high):
         axes.axhspan(reference.floor_low, reference.floor_high, color=theme.ink, alpha=0.1, linewidth=0)
     axes.axhline(reference.floor, color=theme.ink, linewidth=0.9, linestyle=(0, (4, 3)))
     lifted = axes.get_yaxis_transform() + ScaledTranslation(0, 3 / 72, axes.figure.dpi_scale_trans)
     axes.text(1, reference.floor, "floor", transform=lifted, ha="right", fontsize=11.5, color=theme.ink)
-
-
-def _scale(axes: Axes, values: Iterable[float | None]) -> None:
-    """Choose the scale and its ticks; limits leave room around everything that will be drawn."""
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if known and min(known) > 0 and max(known) / min(known) > _LOG_FROM:
-        axes.set_yscale("log")
-        axes.set_ylim(min(known) / 1.35, max(known) * 1.35)
-        subs = (1.0,) if max(known) / min(known) > 1e3 else (1.0, 2.0, 5.0)
-        axes.yaxis.set_major_locator(LogLocator(base=10, subs=subs))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-    else:
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.ticklabel_format(axis="y", useOffset=False)
-        _limit(axes, known)
-
-
-def _limit(axes: Axes, values: Iterable[float]) -> None:
-    known = [value for value in values if math.isfinite(value)]
-    if known:
-        low, high = min(known), max(known)
-        room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
-        axes.set_ylim(low - room, high + room)
 
 
 def _time_axis(axes: Axes, comparison: Comparison) -> None:
@@ -227,36 +186,7 @@ def _name_ends(axes: Axes, ends: Mapping[str, tuple[float, str]], theme: Theme) 
     known = [(layer, value) for layer, (value, _) in ends.items() if math.isfinite(value)]
     ordered = sorted(known, key=lambda item: item[1])
     heights = [(value - low) / (high - low) for _, value in ordered]
-    for i, (below, above) in enumerate(pairwise(heights), start=1):
-        heights[i] = max(above, below + 0.085, heights[i - 1] + 0.085)
-    overshoot = max(0.0, heights[-1] - 1) if heights else 0.0
-    for (layer, _), height in zip(ordered, heights, strict=True):
+    for (layer, _), height in zip(ordered, apart(heights, 0.085), strict=True):
         colour = blend(ends[layer][1], theme.ink, 0.35)
-        text = _printable(layer_label(layer))[:14]
-        axes.text(
-            1.03, height - overshoot, text, transform=axes.transAxes, va="center", fontsize=11.5, color=colour
-        )
-
-
-def _title(axes: Axes, text: str, lift: float = 0) -> None:
-    place = axes.transAxes + ScaledTranslation(-46 / 72, (12 + lift) / 72, axes.figure.dpi_scale_trans)
-    axes.text(0, 1, _printable(text), transform=place, fontsize=13, fontweight="bold", va="baseline")
-
-
-def _note(axes: Axes, text: str, theme: Theme) -> None:
-    place = axes.transAxes + ScaledTranslation(-46 / 72, 6 / 72, axes.figure.dpi_scale_trans)
-    axes.text(0, 1, text, transform=place, fontsize=12, color=theme.muted)
-
-
-def _short(value: float) -> str:
-    if value != 0 and not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:,.10g}"
-
-
-def _known(value: float | None) -> TypeGuard[float]:
-    return value is not None and math.isfinite(value)
-
-
-def _printable(text: str) -> str:
-    return "".join(letter for letter in text if letter.isprintable())
+        text = printable(layer_label(layer))[:14]
+        axes.text(1.03, height, text, transform=axes.transAxes, va="center", fontsize=11.5, color=colour)

@@ -1,26 +1,18 @@
 """The page of a comparison: one self-contained HTML file, the answer first.
 
-The page holds its pictures and its style within itself, asks nothing of the network and runs no script; a
-content security policy in its head makes the browser enforce both. All text from the records is escaped.
+See :mod:`riemann_noise_pytorch.report.page` for what it shares with other pages.
 """
 
-import base64
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.figure import Figure
 
 from riemann_noise_pytorch.experiments.metric_names import METRIC_LABELS
-from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.report.artifacts import Pictures, read_pictures
 from riemann_noise_pytorch.report.figures import loss_panel, metric_panel, noisy_arms, strength_panel
+from riemann_noise_pytorch.report.page import View, diagram, flat, write_page
 from riemann_noise_pytorch.report.pictures import deviation_view, sheet_views, sigma_view
-from riemann_noise_pytorch.report.pixels import Picture
 from riemann_noise_pytorch.report.protocols import label, protocol_names
 from riemann_noise_pytorch.report.records import Comparison, read_comparison
 from riemann_noise_pytorch.report.tables import (
@@ -28,13 +20,9 @@ from riemann_noise_pytorch.report.tables import (
     arm_label,
     decimals,
     difference_table,
-    layer_label,
     number,
     summary_table,
 )
-from riemann_noise_pytorch.report.themes import ARM_COLOURS, DARK, FONT, LIGHT, OTHER_COLOUR, Theme, to_svg
-
-View = dict[str, Any]
 
 
 def write_report(folder: Path) -> Path:
@@ -50,28 +38,8 @@ def write_report(folder: Path) -> Path:
         InputError: Records or pictures are missing, damaged or of another kind, or the page cannot be
             written. A page from before stays as it was.
     """
-    comparison = read_comparison(Path(folder))
-    page = _environment().get_template("compare.html").render(_view(comparison))
-    target = Path(folder) / "report.html"
-    with atomic_write(target) as path:
-        path.write_bytes(page.encode("utf-8", errors="replace"))
-    return target
-
-
-def _environment() -> Environment:
-    """Templates with escaping on and no tolerance for unknown names."""
-    environment = Environment(
-        loader=PackageLoader("riemann_noise_pytorch.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["png"] = _png_uri
-    environment.filters["minus"] = lambda text: text.replace("-", "−")
-    environment.filters["arm"] = arm_label
-    environment.filters["layer"] = layer_label
-    return environment
+    view = _view(read_comparison(Path(folder)))
+    return write_page("compare.html", view, Path(folder) / "report.html")
 
 
 def _view(comparison: Comparison) -> View:
@@ -83,7 +51,6 @@ def _view(comparison: Comparison) -> View:
     }
     return {
         "comparison": comparison,
-        "theme": {"light": LIGHT, "dark": DARK, "arms": ARM_COLOURS, "other": OTHER_COLOUR, "font": FONT},
         "about": _about(comparison),
         "summary": _grouped(summary_table(comparison)),
         "differences": _grouped(difference_table(comparison)),
@@ -91,12 +58,12 @@ def _view(comparison: Comparison) -> View:
         **_pixel_pictures(comparison, real, pictures),
         "protocols": _protocols(comparison),
         "measurements": _measurements(comparison),
-        "configuration": _flat(comparison.setup.config),
-        "environment": _flat(
+        "configuration": flat(comparison.setup.config),
+        "environment": flat(
             {"package": comparison.setup.version, "commit": comparison.setup.commit}
             | dict(comparison.setup.environment)
         ),
-        "data": _flat(comparison.setup.data),
+        "data": flat(comparison.setup.data),
     }
 
 
@@ -118,28 +85,23 @@ def _about(comparison: Comparison) -> View:
 def _diagrams(comparison: Comparison) -> View:
     """The panels, each for light and for dark."""
     metrics = [
-        _diagram(partial(metric_panel, comparison, metric), _metric_alt(comparison, metric))
+        diagram(partial(metric_panel, comparison, metric), _metric_alt(comparison, metric))
         for metric in comparison.metrics
     ]
     trained = [arm for arm in comparison.arms if comparison.seeds_of(arm)]
     losses = [
-        _diagram(
+        diagram(
             partial(loss_panel, comparison, arm), f"Losses of generator and discriminator, {arm_label(arm)}."
         )
         for arm in trained
     ]
     strengths = [
-        _diagram(
+        diagram(
             partial(strength_panel, comparison, arm), f"Learned noise strengths by layer, {arm_label(arm)}."
         )
         for arm in noisy_arms(comparison)
     ]
     return {"metric_panels": metrics, "loss_panels": losses, "strength_panels": strengths}
-
-
-def _diagram(draw: Callable[[Theme], Figure], alt: str) -> View:
-    light, dark = (to_svg(draw, theme) for theme in (LIGHT, DARK))
-    return {"light": _uri(light.encode(), "svg+xml"), "dark": _uri(dark.encode(), "svg+xml"), "alt": alt}
 
 
 def _metric_alt(comparison: Comparison, metric: str) -> str:
@@ -209,23 +171,3 @@ def _measurements(comparison: Comparison) -> list[View]:
         ]
         views.append({"name": label(comparison, metric), "rows": lines})
     return views
-
-
-def _flat(options: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested options as dotted names and plain values."""
-    lines: list[tuple[str, str]] = []
-    for key, value in options.items():
-        if isinstance(value, Mapping) and value:
-            lines += _flat(value, f"{prefix}{key}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            lines.append((f"{prefix}{key}", text))
-    return lines
-
-
-def _png_uri(picture: Picture) -> str:
-    return _uri(picture.png, "png")
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

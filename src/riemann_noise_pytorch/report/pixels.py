@@ -112,6 +112,30 @@ def tile_size(height: int, width: int, least: int) -> tuple[int, int]:
     return factor * height, factor * width
 
 
+def shrunk(pictures: Maps, longest: int) -> Maps:
+    """Average squares of pixels until no side exceeds a length; what is small enough stays as it is.
+
+    Args:
+        pictures: (..., H, W).
+        longest: The most pixels of a side.
+
+    Returns:
+        The same type; rows and columns that fill no square are left out.
+
+    Example:
+        >>> shrunk(np.array([[0, 2, 9], [4, 6, 9]], dtype=np.uint8), longest=2)
+        array([[3]], dtype=uint8)
+    """
+    *rest, height, width = pictures.shape
+    side = math.ceil(max(height, width) / longest)
+    if side == 1 or min(height, width) < side:
+        return pictures
+    rows, columns = height // side, width // side
+    squares = pictures[..., : rows * side, : columns * side].reshape(*rest, rows, side, columns, side)
+    means: Maps = squares.astype(np.float64).mean(axis=(-3, -1)).astype(pictures.dtype)
+    return means
+
+
 def _finite(maps: Maps) -> NDArray[np.float64]:
     return np.nan_to_num(np.asarray(maps, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 

@@ -1,25 +1,21 @@
 """What a comparison left on disk, as typed records.
 
-A comparison folder holds ``records.jsonl``: one JSON object a line, whose field ``record`` tells its type.
-This module reads it, and refuses in one line what it cannot read. Fields that it does not know are left
-alone, and of two records on one subject the later one counts, so that records may grow and a comparison may
-be measured again without a new format.
+A comparison folder holds ``records.jsonl``, lines as :mod:`riemann_noise_pytorch.report.typed_records` reads
+them.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any
 
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.report.typed_records import Kind, Source, read_typed
 
 ARM_ORDER = ("none", "euclidean", "nopathreg", "riemannian")
 
 _FILE_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -113,14 +109,15 @@ class Verdict:
     sentences: Sequence[str]
 
 
-_KINDS: dict[str, tuple[type[Any], tuple[str, ...]]] = {
-    "setup": (Setup, ()),
-    "reference": (Reference, ("metric",)),
-    "measurement": (Measurement, ("metric", "arm", "seed")),
-    "run": (Run, ("arm", "seed")),
-    "summary": (Summary, ("metric", "arm")),
-    "comparison": (Difference, ("metric", "arm", "against")),
-    "verdict": (Verdict, ()),
+_SOURCE = Source("a comparison", "compare again")
+_KINDS = {
+    "setup": Kind(Setup),
+    "reference": Kind(Reference, ("metric",)),
+    "measurement": Kind(Measurement, ("metric", "arm", "seed")),
+    "run": Kind(Run, ("arm", "seed")),
+    "summary": Kind(Summary, ("metric", "arm")),
+    "comparison": Kind(Difference, ("metric", "arm", "against")),
+    "verdict": Kind(Verdict),
 }
 
 
@@ -174,64 +171,21 @@ def read_comparison(folder: Path) -> Comparison:
     path = folder / "records.jsonl"
     if not path.is_file():
         raise InputError(f"{folder} holds no records.jsonl; give a folder written by `riemann-noise compare`")
-    found: dict[str, dict[tuple[object, ...], Any]] = {kind: {} for kind in _KINDS}
-    for number, line in enumerate(_lines(path), start=1):
-        if line.strip():
-            _file(found, line, f"{path}, line {number}")
+    found = read_typed(path, _KINDS, _SOURCE, _check_arms)
     if not found["setup"]:
         raise InputError(f"{path} has no setup record; give a folder written by `riemann-noise compare`")
     if not found["measurement"]:
         raise InputError(f"{path} holds no measurement; let `riemann-noise compare` finish first")
-    verdicts = [sentence for verdict in found["verdict"].values() for sentence in verdict.sentences]
     return Comparison(
         folder=folder,
-        setup=found["setup"][()],
-        references=tuple(found["reference"].values()),
-        measurements=tuple(found["measurement"].values()),
-        runs=tuple(found["run"].values()),
-        summaries=tuple(found["summary"].values()),
-        differences=tuple(found["comparison"].values()),
-        sentences=tuple(verdicts),
+        setup=found["setup"][0],
+        references=found["reference"],
+        measurements=found["measurement"],
+        runs=found["run"],
+        summaries=found["summary"],
+        differences=found["comparison"],
+        sentences=[sentence for verdict in found["verdict"] for sentence in verdict.sentences],
     )
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}; give a folder written by this program") from error
-
-
-def _file(found: dict[str, dict[tuple[object, ...], Any]], line: str, where: str) -> None:
-    """Parse one line and put it where its type and subject belong."""
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is no JSON ({error}); remove that line, or compare again") from error
-    if not isinstance(record, dict) or not isinstance(record.get("record"), str):
-        raise InputError(f"{where} is no record of a comparison: it has no field 'record'; compare again")
-    if record["record"] not in _KINDS:
-        return
-    kind, subject = _KINDS[record["record"]]
-    built = _build(kind, record, where)
-    _check_arms(record, where)
-    found[record["record"]][tuple(getattr(built, name) for name in subject)] = built
-
-
-def _build(kind: type[_Record], record: Mapping[str, object], where: str) -> _Record:
-    """Make the dataclass of one record, with every field of the right type."""
-    hints = get_type_hints(kind)
-    values: dict[str, object] = {}
-    for item in fields(kind):  # type: ignore[arg-type]
-        if item.name in record:
-            if not _fits(record[item.name], hints[item.name]):
-                raise InputError(
-                    f"{where}: '{item.name}' of a {record['record']} has a wrong type; compare again"
-                )
-            values[item.name] = record[item.name]
-        elif item.default is MISSING and item.default_factory is MISSING:
-            raise InputError(f"{where}: a {record['record']} record lacks '{item.name}'; compare again")
-    return kind(**values)
 
 
 def _check_arms(record: Mapping[str, Any], where: str) -> None:
@@ -241,19 +195,3 @@ def _check_arms(record: Mapping[str, Any], where: str) -> None:
             raise InputError(
                 f"{where}: {str(arm)[:40]!r} names no arm; use letters, digits, '-', '_' and '.'"
             )
-
-
-def _fits(value: object, hint: Any) -> bool:
-    """Tell whether a JSON value has the type that a field asks for."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if hint is object:
-        return True
-    if origin is UnionType:
-        return any(_fits(value, choice) for choice in inner)
-    if origin is Sequence:
-        return isinstance(value, list) and all(_fits(item, inner[0]) for item in value)
-    if origin is Mapping:
-        return isinstance(value, dict) and all(_fits(item, inner[1]) for item in value.values())
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))

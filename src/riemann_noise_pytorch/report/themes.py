@@ -7,6 +7,7 @@ a near-black page alike, so that a reader who changes the mode meets the same co
 import io
 import re
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,9 @@ DARK = Theme(paper="#15171a", ink="#e6e8eb", muted="#a2a8b0", rule="#31353b")
 
 ARM_COLOURS = {"none": "#7d848e", "euclidean": "#1f88d1", "riemannian": "#d4631f"}
 OTHER_COLOUR = "#8d6bc4"
+PART_COLOURS = {"latent": "#14938c", "data": "#d4631f"}
+"""What a diagnosis tells apart besides noise, which has the colour of all other things."""
+SEVERITY_COLOURS = {"problem": "#c8403f", "note": "#a8770f", "good": "#2c8f4e"}
 
 _MARKERS = {"none": "o", "euclidean": "s", "riemannian": "D"}
 FONT = "-apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, sans-serif"
@@ -72,7 +76,7 @@ def to_svg(draw: Callable[[Theme], Figure], theme: Theme) -> str:
     Returns:
         One ``<svg>`` element with a transparent ground, its letters as text in the page's own typeface.
     """
-    with mpl.rc_context(_style(theme)):
+    with styled(theme):
         figure = draw(theme)
         stream = io.BytesIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -82,6 +86,11 @@ def to_svg(draw: Callable[[Theme], Figure], theme: Theme) -> str:
         r'width="([\d.]+)pt" height="([\d.]+)pt"', r'width="\1" height="\2"', svg[svg.index("<svg") :]
     )
     return re.sub(r"font-family: [^;\"]*", f"font-family: {FONT}", svg)
+
+
+def styled(theme: Theme) -> AbstractContextManager[None]:
+    """Give the style of a theme, for a `with` block that draws."""
+    return mpl.rc_context(_style(theme))
 
 
 def _style(theme: Theme) -> dict[Any, Any]:

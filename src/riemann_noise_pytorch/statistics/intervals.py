@@ -37,7 +37,8 @@ class Interval:
         low: Lower end.
         high: Upper end.
         level: Coverage, in (0, 1).
-        method: ``bootstrap`` (over samples) or ``redraws`` (over independent repetitions).
+        method: ``bootstrap`` (over samples), ``redraws`` (over independent repetitions) or ``jackknife``
+            (by the weight of each sample).
         n: Number of samples or repetitions.
     """
 
@@ -45,7 +46,7 @@ class Interval:
     low: float
     high: float
     level: float
-    method: Literal["bootstrap", "redraws"]
+    method: Literal["bootstrap", "redraws", "jackknife"]
     n: int
 
     @property
@@ -211,25 +212,29 @@ def _bootstrap_ranks(
         return Interval(estimate, estimate, estimate, level, "bootstrap", len(values))
     generator = np.random.default_rng(derive(seed, "bootstrap"))
     draws = np.empty(resamples)
-    rows = max(1, AT_ONCE // len(values))
+    drawn = len(values) if last - first == len(values) else len(values) - first
+    rows = max(1, AT_ONCE // drawn)
     for at in range(0, resamples, rows):
         block = draws[at : at + rows]
-        drawn = generator.integers(0, len(values), (len(block), len(values)))
-        block[:] = _resampled_means(ordered, drawn, first, last)
+        block[:] = _resampled_means(ordered, first, last, len(block), generator)
     influence = np.clip(ordered, ordered[first], ordered[last - 1])
     low, high = np.quantile(draws, _bca_levels(draws, estimate, influence - influence.mean(), level))
     return Interval(estimate, float(low), float(high), level, "bootstrap", len(values))
 
 
-def _resampled_means(ordered: Floats, drawn: NDArray[np.int64], first: int, last: int) -> Floats:
-    """Means between ranks of resamples (rows), from how often each sorted value was drawn: no second sort."""
-    rows, n = drawn.shape
+def _resampled_means(
+    ordered: Floats, first: int, last: int, rows: int, generator: np.random.Generator
+) -> Floats:
+    """Means between ranks of as many resamples, drawn in order from the largest down, as far as needed.
+
+    The logarithms of sorted uniform numbers are sums of exponential ones (Renyi 1953).
+    """
+    n = len(ordered)
     if last - first == n:
-        return np.asarray(ordered[drawn].mean(axis=1))
-    cells = drawn + n * np.arange(rows)[:, np.newaxis]
-    counts = np.bincount(cells.ravel(), minlength=rows * n).reshape(rows, n)
-    taken = np.diff(np.clip(np.cumsum(counts, axis=1), first, last), axis=1, prepend=first)
-    return np.asarray(np.dot(taken.astype(np.float64), ordered)) / (last - first)
+        return np.asarray(ordered[generator.integers(0, n, (rows, n))].mean(axis=1))
+    steps = generator.standard_exponential((rows, n - first)) / np.arange(n, first, -1)
+    drawn = (n * np.exp(-np.cumsum(steps, axis=1)[:, n - last :])).astype(np.int64)
+    return np.asarray(ordered[np.minimum(drawn, n - 1)].mean(axis=1))
 
 
 def _bca_levels(draws: Floats, estimate: float, influence: Floats, level: float) -> Floats:

@@ -32,6 +32,12 @@ FORMAT_VERSION = 1
 FOLDER = "snapshots"
 BEST = "best.safetensors"
 """The average that scored best, beside the snapshots: it is no place to go on from."""
+RENAMED = {
+    "r1_gamma": "gamma",
+    "r1_rule": "gamma_rule",
+    "r1_interval": "regularizer_interval",
+}
+"""Options by the names that older records have for them, and their names now."""
 _KEY = "riemann_noise_snapshot"
 _FIELDS = {"format_version", "config", "images_seen", "step", "data", "versions", "checksum"}
 
@@ -177,19 +183,26 @@ def config_from_record(record: object, source: str) -> TrainConfig:
     """Build options from what was recorded of them.
 
     Args:
-        record: A mapping of all options.
+        record: A mapping of options by name, also by older ones; what is missing has its default.
         source: Where it comes from, for messages.
 
     Raises:
         InputError: The record is of another kind, or not of these options.
     """
     names = {field.name for field in dataclasses.fields(TrainConfig)}
+    if isinstance(record, dict):
+        record = with_new_names(record)
     if not isinstance(record, dict) or not names.issuperset(record):
         extra = f" ({', '.join(sorted(set(record) - names))})" if isinstance(record, dict) else ""
         raise InputError(f"{source} holds options unknown here{extra}; upgrade riemann-noise-pytorch")
     config = TrainConfig(**record)
     config.validate()
     return config
+
+
+def with_new_names(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Give recorded options the names that they have now."""
+    return {RENAMED.get(name, name): value for name, value in record.items()}
 
 
 def list_snapshots(run_dir: str | os.PathLike[str]) -> list[Path]:

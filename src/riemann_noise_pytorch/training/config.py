@@ -8,6 +8,13 @@ from typing import Any, Literal
 
 from riemann_noise_pytorch.errors import unknown_name
 from riemann_noise_pytorch.models.choices import Architecture, NoiseKind, NoisePlace, Norm
+from riemann_noise_pytorch.training.choices import (
+    GammaRule,
+    GeneratorLoss,
+    InstanceNoiseSchedule,
+    LossName,
+    Regularizer,
+)
 from riemann_noise_pytorch.training.presets import PRESETS, preset_of
 from riemann_noise_pytorch.training.validation import NOISE_OPTIONS, check_options, defaults
 
@@ -15,7 +22,6 @@ Precision = Literal["no", "bf16", "fp16"]
 Device = Literal["auto", "cpu", "cuda"]
 Tracker = Literal["none", "tensorboard", "wandb"]
 NormStatistics = Literal["copy", "recalibrate"]
-R1Rule = Literal["given", "config-e", "resolution"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class TrainConfig:
     architecture: Architecture = "dcgan"
     """dcgan or stylegan2; the preset decides."""
     data: str = "digits"
-    """Real images: digits, photos, or the path of a folder or a ZIP of images."""
+    """Real images: digits, photos, manifold-D (drawn, of dimension D, such as manifold-64), or the path of a
+    folder or a ZIP of images."""
     resolution: int | None = None
     """Height and width of the images in pixels: for dcgan 16, 32, 64 or 128, for stylegan2 up to 1024. None:
     that of the data, which for stylegan2 need not be square."""
@@ -63,7 +70,7 @@ class TrainConfig:
     """Normalisation in dcgan's generator. With batch, statistics are those of one process's share of the
     batch, except on several GPUs, where they are those of the whole."""
     d_norm: Norm = "batch"
-    """The same in the discriminator. With batch and several GPUs, statistics stay per process where r1_gamma
+    """The same in the discriminator. With batch and several GPUs, statistics stay per process where gamma
     is above 0, for synchronised ones have no second derivative."""
     w_dim: int = 512
     """Dimension of stylegan2's intermediate latent."""
@@ -103,19 +110,52 @@ class TrainConfig:
     """Adam's decay of the mean gradient."""
     beta2: float = 0.999
     """Adam's decay of the mean squared gradient."""
-    r1_gamma: float = 0.0
-    """Weight of the R1 penalty gamma/2 mean |grad D(x)|^2 on real images; 0 turns it off. The 1/2 is
-    included: a published weight without it is half of gamma."""
-    r1_rule: R1Rule = "given"
-    """Where r1_gamma comes from: given; config-e, the published 100 of 1024 pixels; resolution, NVIDIA's
-    later heuristic of 0.0002 pixels / batch."""
-    r1_interval: int = 16
-    """Steps from one R1 penalty to the next; it is multiplied by the interval, and above 1 it has an
-    optimiser step of its own. Only with r1_gamma above 0."""
+    loss: LossName = "logistic"
+    """Loss of both players: logistic, hinge, least-squares, wasserstein (made for a penalty that bounds
+    slopes, such as wgan-gp), or that of an f-divergence: f-total-variation, f-kl, f-reverse-kl, f-pearson,
+    f-neyman, f-squared-hellinger, f-js, f-gan (logistic by another name)."""
+    generator_loss: GeneratorLoss = "non-saturating"
+    """The generator's form, where the loss has two, as logistic and f-... have: non-saturating, or minimax,
+    against what the discriminator minimises on generated images."""
+    regularizer: Regularizer = "r1"
+    """Penalty on the gradient of the discriminator's logit v with respect to images; gamma above 0 turns it
+    on. r1: gamma/2 mean |grad v|^2 on real images; r2: on generated ones; r1-r2: the sum of both. js: gamma/2
+    mean (1 - D)^2 |grad v|^2 on real ones and D^2 |grad v|^2 on generated ones, D = sigmoid(v), which is
+    instance noise in analytic form; f-gan: the same for any f-divergence, gamma/2 mean f*''(g) g'^2
+    |grad v|^2 on generated ones. wgan-gp: gamma mean (|grad v| - 1)^2 and zero-gp: gamma mean |grad v|^2,
+    without 1/2, on random mixtures of a real and a generated image, taken for the real one's class. With
+    batch norm in the discriminator, the gradient is that of the sum of the logits."""
+    gamma: float = 0.0
+    """Weight of the regularizer; 0 turns it off. The factor 1/2 is included in r1, r2, r1-r2, js and f-gan: a
+    published weight without it is half of gamma; wgan-gp and zero-gp have none. Published: js 2, with anneal;
+    wgan-gp 10, both with regularizer_interval 1."""
+    gamma_rule: GammaRule = "given"
+    """Where the gamma of r1 comes from: given; config-e, the published 100 of 1024 pixels; resolution,
+    NVIDIA's later heuristic of 0.0002 pixels / batch."""
+    anneal: bool = False
+    """Let gamma fall over the run, to gamma 0.01^(t/T) at step t of T. A longer kimg changes T, also of a run
+    that is resumed."""
+    regularizer_interval: int = 16
+    """Steps from one penalty of the regularizer to the next; it is multiplied by the interval, and above 1 it
+    has an optimiser step of its own. Only with gamma above 0."""
+    instance_noise: float = 0.0
+    """Standard deviation of Gaussian noise on every image that the discriminator sees, real or generated, at
+    the first step, in units of images in [-1, 1]; 0 turns it off. 0.1 is a beginning."""
+    instance_noise_schedule: InstanceNoiseSchedule = "linear"
+    """How that deviation goes on: constant, or to zero along a line (linear), half a cosine (cosine) or an
+    exponential to a hundredth, less that hundredth (exponential); adaptive: up where the discriminator is
+    right more often than instance_noise_target, down where less often, with no end."""
+    instance_noise_kimg: float | None = None
+    """Thousands of images after which there is no instance noise. None: all of the run, so that a longer
+    kimg changes the schedule, also of a run that is resumed. Not with adaptive."""
+    instance_noise_target: float = 0.8
+    """Share of the images, real and generated, about which the discriminator is right, that the adaptive
+    schedule holds: between 0.5 and 1."""
     pl_weight: float = 0.0
     """Weight of stylegan2's path-length penalty; 0 turns it off."""
     pl_interval: int = 4
-    """Steps from one path-length penalty to the next, as r1_interval; see adam_lazy_correction too."""
+    """Steps from one path-length penalty to the next, as regularizer_interval has it; see
+    adam_lazy_correction too."""
     pl_batch_shrink: int = 2
     """The path-length penalty takes a batch so many times smaller."""
     pl_decay: float = 0.01
@@ -154,7 +194,7 @@ class TrainConfig:
     half_resolutions: int = 4
     """Highest resolutions of stylegan2 that are in half precision where precision asks for it."""
     compile: bool = False
-    """Compile the networks by torch.compile where a step has first derivatives alone; r1_gamma and pl_weight
+    """Compile the networks by torch.compile where a step has first derivatives alone; gamma and pl_weight
     keep calling them uncompiled, for it cannot differentiate twice. It needs a C++ compiler, or Triton on a
     GPU. The first step takes a minute or more, activations more memory, and numbers are rounded differently.
     On CPUs it was slower where it was measured: compare the seconds that --dry-run tells with and without."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from riemann_noise_pytorch.models.precision import first_non_finite, in_full_precision
 from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
+from riemann_noise_pytorch.training.batch import given_labels
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.state import TrainState
 from riemann_noise_pytorch.training.styles import Styles
@@ -18,15 +19,15 @@ from riemann_noise_pytorch.training.styles import Styles
 TERMS = {
     "loss_d": "loss_d",
     "grad_norm_d": "gradient of D",
-    "r1": "r1",
-    "grad_norm_r1": "gradient of r1",
+    "penalty": "penalty of the regularizer",
+    "grad_norm_penalty": "gradient of the regularizer's penalty",
     "loss_g": "loss_g",
     "grad_norm_g": "gradient of G",
     "pl": "path length penalty",
     "grad_norm_pl": "gradient of the path length penalty",
 }
 """What must be finite, by the name of its measure, and what it is called."""
-_OF_R1 = ("r1", "grad_norm_r1")
+_OF_PENALTY = ("penalty", "grad_norm_penalty")
 _OF_PATHS = ("pl", "grad_norm_pl")
 
 
@@ -68,10 +69,11 @@ class Diagnosis:
         Returns:
             One line.
         """
-        layer, half = self._layer(measure in _OF_R1 + _OF_PATHS, real, labels)
+        layer, half = self._layer(measure in _OF_PENALTY + _OF_PATHS, real, labels)
         where = f"the first layer that is not finite is {layer}; " if layer else ""
         kept = f"the last good snapshot is {last_snapshot}" if last_snapshot else "no snapshot was lost"
-        told = f"{TERMS[measure]} is {value} at step {self._state.step}"
+        term = TERMS[measure].replace("regularizer", f"regularizer {self._config.regularizer}")
+        told = f"{term} is {value} at step {self._state.step}"
         return f"{told}; {where}{kept}; {remedy(measure, half, self._config)}"
 
     def _layer(self, full: bool, real: Tensor, labels: Tensor | None) -> tuple[str | None, bool]:
@@ -138,13 +140,9 @@ def remedy(measure: str, half: bool, config: TrainConfig) -> str:
         other = "bf16 or no" if config.precision == "fp16" else "no"
         fewer = f"give fewer half_resolutions than {config.half_resolutions}"
         return f"{fewer}, or precision {other}, or lower lr_g and lr_d"
-    if measure in _OF_R1:
-        return f"lower r1_gamma, which is {config.r1_gamma:g}, or lr_d"
+    if measure in _OF_PENALTY:
+        return f"lower gamma, which is {config.gamma:g}, or lr_d"
     if measure in _OF_PATHS:
         return f"lower pl_weight, which is {config.pl_weight:g}, or lr_g"
-    return "lower lr_g and lr_d, or raise r1_gamma"
-
-
-def given_labels(labels: Tensor | None) -> tuple[Tensor, ...]:
-    """The further arguments of a network: none for a run without classes."""
-    return () if labels is None else (labels,)
+    other = "" if config.loss == "logistic" else ", or take loss logistic"
+    return f"lower lr_g and lr_d, or raise gamma{other}"

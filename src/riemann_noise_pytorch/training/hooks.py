@@ -1,6 +1,6 @@
 """What the training loop tells those who watch it: a progress display, an evaluation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class TickInfo:
             processes, before work that takes long or may fail.
         stopping: Whether this process was asked to stop; work that takes long asks now and then, and raises
             :class:`Stopped`.
+        signs: Signs of trouble that appeared at this tick, a sentence each; empty but in the first process.
     """
 
     generator: Generator
@@ -68,3 +69,4 @@ class TickInfo:
     export: Callable[[str], Path]
     save: Callable[[], Path]
     stopping: Callable[[], bool]
+    signs: Sequence[str] = ()

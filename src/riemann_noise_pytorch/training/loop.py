@@ -6,7 +6,7 @@ step alone, and a snapshot holds all that a step changes.
 Several processes (``accelerate launch``, ``torchrun``) share every batch; losses, gradients and the wish to
 stop are averaged in one communication for each player. Networks without batch norm then train as one process
 would. Batch norm takes its statistics from each process's share, except on several GPUs, where they are
-synchronised (for the discriminator only without R1, since synchronised norms have no second derivative).
+synchronised (for the discriminator only without a penalty: synchronised norms have no second derivative).
 """
 
 import math
@@ -28,8 +28,7 @@ from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.data.sampler import batches, index_batches
 from riemann_noise_pytorch.errors import InputError, Interrupted, RiemannNoiseError
 from riemann_noise_pytorch.models.interfaces import Generator
-from riemann_noise_pytorch.noise.control import frozen, noise_layers
-from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.statistics.sampling import Gather, Processes
 from riemann_noise_pytorch.training.checkpoints import (
     Snapshot,
@@ -51,9 +50,12 @@ from riemann_noise_pytorch.training.real_images import (
     same_data_record,
 )
 from riemann_noise_pytorch.training.run_folder import RunFolder
+from riemann_noise_pytorch.training.sample_grid import draw_samples, spread
 from riemann_noise_pytorch.training.signals import StopRequest
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
 from riemann_noise_pytorch.training.step import NoiseSource, Trainer
+from riemann_noise_pytorch.training.symptoms import Symptoms
+from riemann_noise_pytorch.training.validation import remarks
 
 __all__ = ["NoiseSource", "StepInfo", "TickInfo", "train"]
 
@@ -158,10 +160,11 @@ class _Run:
         self.is_main = accelerator.is_main_process
         self.state = TrainState(config, accelerator.device)
         synchronise_norms(self.state.generator, accelerator)
-        if config.r1_gamma == 0:
+        if config.gamma == 0:
             synchronise_norms(self.state.discriminator, accelerator)
         self.labels = images.labels if config.conditional else None
         self.trainer = Trainer(config, self.state, accelerator, noise_source, labels=self.labels)
+        self.symptoms = Symptoms(config)
         self._started_s = time.perf_counter()
         self._step_seconds_s = 0.0
         self._steps_timed = 0
@@ -188,6 +191,8 @@ class _Run:
             self._save_samples(self.state.ema.refresh())
         images, device = self.images, self.accelerator.device.type
         self.log(f"started with {len(images)} images of {images.name}, on {device}")
+        for remark in remarks(self.config):
+            self.log(remark)
         for name, reason in images.skipped:
             self.log(f"left out {name}: {reason}")
         self._save()
@@ -204,6 +209,7 @@ class _Run:
                 self.log(f"a damaged snapshot was set aside as {path.name}")
             kept = self.folder.cut_stats(snapshot.images_seen)
             self._started_s -= kept[-1]["elapsed_s"] if kept else 0.0
+            self.symptoms = Symptoms(self.config, kept)
             self.folder.write_config(self.config)
         self.log(f"resumed from {snapshot.path.name}, on {device.type}")
         if snapshot.device not in ("", device.type):
@@ -283,12 +289,16 @@ class _Run:
         self._step_seconds_s, self._steps_timed = 0.0, 0
         generator = self.state.ema.refresh()
         stats = self._tell(means, speed, generator) if self.is_main else {}
+        signs = self.symptoms.look(stats) if self.is_main else []
+        for sign in signs:
+            self.log(sign)
         accelerator = self.accelerator
         gather = cast("Gather", accelerator.gather)
         return TickInfo(
             generator=generator,
             images_seen=self.images_seen,
             stats=stats,
+            signs=signs,
             run_dir=self.folder.path,
             is_last=is_last,
             processes=Processes(accelerator.process_index, accelerator.num_processes, gather),
@@ -306,6 +316,7 @@ class _Run:
 
     def _tell(self, means: Mapping[str, float | None], speed: float, generator: Generator) -> dict[str, Any]:
         """Write what a tick leaves in the folder and in the trackers; give its line of ``stats.jsonl``."""
+        samples = self._save_samples(generator)
         strengths = {
             name: float(layer.strength()) for name, layer in noise_layers(self.state.generator).items()
         }
@@ -313,13 +324,13 @@ class _Run:
             "kimg": self.images_seen / 1000,
             "images_seen": self.images_seen,
             **means,
+            "sample_spread": spread(samples),
             "noise_strengths": strengths,
             "images_per_s": round(speed, 1),
             "elapsed_s": round(time.perf_counter() - self._started_s, 3),
             "peak_memory_mib": _peak_memory_mib(self.accelerator.device),
         }
         self.folder.append_stats(stats)
-        self._save_samples(generator)
         numbers = {name: value for name, value in stats.items() if isinstance(value, (int, float))}
         named = {f"noise_strength/{name}": value for name, value in strengths.items()}
         self.accelerator.log(numbers | named, step=self.images_seen)
@@ -329,20 +340,10 @@ class _Run:
         tensors = {n: t for n, t in self.state.tensors().items() if n.startswith("ema/")}
         return self._write(tensors, self.folder.path / name)
 
-    def _save_samples(self, generator: Generator) -> None:
-        seed, count = self.config.seed, self.config.sample_grid
-        stream = torch.Generator().manual_seed(derive(seed, "grid latents"))
-        z = torch.randn(count, generator.z_dim, generator=stream).to(self.accelerator.device)
-        labels: tuple[Tensor, ...] = ()
-        if self.config.conditional:
-            in_order = torch.arange(count) * self.config.classes // count
-            labels = (in_order.to(z.device),)
-        parts = []
-        for first in range(0, count, self.config.batch):
-            one = slice(first, first + self.config.batch)
-            with torch.no_grad(), frozen(generator, derive(seed, "grid noise"), first_sample=first):
-                parts.append(generator(z[one], *(each[one] for each in labels)))
-        self.folder.save_samples(torch.cat(parts), self.images_seen)
+    def _save_samples(self, generator: Generator) -> Tensor:
+        samples = draw_samples(self.config, generator, self.accelerator.device)
+        self.folder.save_samples(samples, self.images_seen)
+        return samples
 
     def _save(self) -> Path:
         states = by_process(self.accelerator, random_states(self.accelerator.device))

@@ -1,136 +1,255 @@
-r"""Penalties on gradients of the discriminator and of the generator, evaluated at some steps only.
+"""Penalties on the gradient of the discriminator with respect to images, behind one switch.
 
-A lazy penalty is computed at every k-th step and multiplied by k, so that its mean effect stays the same.
+v(x) is the discriminator's logit. Every penalty is a mean of squared gradients of it, and they differ in the
+images where it is taken and in the factor in front:
 
-References:
-    Karras et al. (2020), Analyzing and improving the image quality of StyleGAN, arXiv:1912.04958, Appendix B.
+======== ==================================== ================================== =======
+name     images                               mean of                            weight
+======== ==================================== ================================== =======
+r1       real                                 norm(grad v)^2                     gamma/2
+r2       generated                            norm(grad v)^2                     gamma/2
+r1-r2    real, and generated                  norm(grad v)^2                     gamma/2
+js       real, and generated                  ((1 - D) norm(grad v))^2 on real,  gamma/2
+                                              (D norm(grad v))^2 on generated
+f-gan    generated                            f*''(g(v)) g'(v)^2 norm(grad v)^2  gamma/2
+wgan-gp  mixtures of a real and a generated   (norm(grad v) - 1)^2               gamma
+zero-gp  mixtures of a real and a generated   norm(grad v)^2                     gamma
+======== ==================================== ================================== =======
+
+Where logits depend on the whole batch (batch norm, StyleGAN2's spread of a group), the gradient is that of
+their sum, and real and generated images are judged apart, as in the loss.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, final, get_args
 
 import torch
 from torch import Tensor
 
+from riemann_noise_pytorch.errors import InputError, unknown_name
+from riemann_noise_pytorch.statistics.divergences import FDivergence
+from riemann_noise_pytorch.training.batch import Batch
+from riemann_noise_pytorch.training.choices import Regularizer
+from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.losses import LOGISTIC, GanLoss, make_loss
+from riemann_noise_pytorch.training.penalties import Discriminator, Penalty, squared_gradients
 
+
+@final
 @dataclass(frozen=True)
-class R1:
-    r"""The gradient penalty on real images.
+class R1(Penalty):
+    r"""The gradient penalty on real images; the factor 1/2 is included.
 
-    .. math:: R_1 = \frac{\gamma}{2}\, \frac{1}{N} \sum_i \|\nabla_{x_i} D(x_i)\|^2
-
-    The factor 1/2 is included. With batch norm, logits depend on the whole batch; the gradient is then that
-    of their sum.
+    .. math:: \frac{\gamma}{2}\, E_P \|\nabla v(x)\|^2
 
     References:
         Mescheder, Geiger and Nowozin (2018), Which training methods for GANs do actually converge?,
         arXiv:1801.04406, Eq. 9. Their code's weight has no 1/2: its 10 is a gamma of 20.
-
-    Args:
-        gamma: Weight, 0 or more.
-        interval: Steps k from one evaluation to the next, 1 or more.
     """
 
-    gamma: float
-    interval: int = 16
+    def mean(self, discriminator: Discriminator, batch: Batch) -> Tensor:
+        """Compute the mean over the real images."""
+        return squared_gradients(discriminator, batch.real, batch.real_labels)[1].mean()
 
-    def is_due(self, step: int) -> bool:
-        """Tell whether this step, counted from 0, has a penalty."""
-        return self.gamma > 0 and step % self.interval == 0
 
-    @property
-    def is_lazy(self) -> bool:
-        """Whether the penalty is evaluated at some steps only, and then in an optimiser step of its own."""
-        return self.gamma > 0 and self.interval > 1
+@final
+@dataclass(frozen=True)
+class R2(Penalty):
+    r"""The gradient penalty on generated images; the factor 1/2 is included.
 
-    def __call__(self, discriminator: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-        """Compute the penalty, not yet multiplied by the interval.
+    .. math:: \frac{\gamma}{2}\, E_Q \|\nabla v(x)\|^2
 
-        Args:
-            discriminator: From images (N, C, H, W) to logits (N,), to be differentiated twice.
-            real: Real images; of the precision in which the penalty is wanted.
+    References:
+        Mescheder, Geiger and Nowozin (2018), arXiv:1801.04406, Eq. 10.
+    """
 
-        Returns:
-            A scalar with a graph to the discriminator's parameters.
+    def mean(self, discriminator: Discriminator, batch: Batch) -> Tensor:
+        """Compute the mean over the generated images."""
+        return squared_gradients(discriminator, batch.fake, batch.fake_labels)[1].mean()
 
-        Example:
-            >>> images = torch.ones(2, 1, 4, 4)
-            >>> R1(gamma=2.0)(lambda x: 3 * x.sum(dim=(1, 2, 3)), images).item()
-            144.0
-        """
-        images = real.detach().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(discriminator(images).sum(), images, create_graph=True)
-        return gradient.square().sum(dim=(1, 2, 3)).mean() * (self.gamma / 2)
+
+@final
+@dataclass(frozen=True)
+class R1R2(Penalty):
+    r"""R1 and R2 with the same weight; the factor 1/2 is included.
+
+    .. math:: \frac{\gamma}{2}\, E_P \|\nabla v(x)\|^2 + \frac{\gamma}{2}\, E_Q \|\nabla v(x)\|^2
+    """
+
+    def mean(self, discriminator: Discriminator, batch: Batch) -> Tensor:
+        """Compute the sum of both means."""
+        real = squared_gradients(discriminator, batch.real, batch.real_labels)[1]
+        fake = squared_gradients(discriminator, batch.fake, batch.fake_labels)[1]
+        return real.mean() + fake.mean()
+
+
+@final
+@dataclass(frozen=True)
+class JS(Penalty):
+    r"""Instance noise in analytic form, for logits of a probability; the factor 1/2 is included.
+
+    .. math:: \frac{\gamma}{2} \bigl(E_P[(1 - D)^2 \|\nabla v\|^2] + E_Q[D^2 \|\nabla v\|^2]\bigr),
+              \qquad D = \mathrm{sigmoid}(v)
+
+    gamma is the variance of the noise whose place it takes, in units of the images' square.
+
+    References:
+        Roth, Lucchi, Nowozin and Hofmann (2017), Stabilizing training of generative adversarial networks
+        through regularization, arXiv:1705.09367. For images they take gamma 2, annealed, at every step.
+    """
+
+    def mean(self, discriminator: Discriminator, batch: Batch) -> Tensor:
+        """Compute the sum of both weighted means."""
+        v_real, on_real = squared_gradients(discriminator, batch.real, batch.real_labels)
+        v_fake, on_fake = squared_gradients(discriminator, batch.fake, batch.fake_labels)
+        real, fake = torch.sigmoid(-v_real).square() * on_real, torch.sigmoid(v_fake).square() * on_fake
+        return real.mean() + fake.mean()
+
+
+@final
+@dataclass(frozen=True)
+class FGan(Penalty):
+    r"""Instance noise in analytic form, for any f-divergence; the factor 1/2 is included.
+
+    .. math:: \frac{\gamma}{2}\, E_Q\bigl[f^{*\prime\prime}(g(v))\, g'(v)^2\, \|\nabla v\|^2\bigr]
+
+    References:
+        Roth, Lucchi, Nowozin and Hofmann (2017), arXiv:1705.09367.
+
+    Args:
+        divergence: The f-divergence of the loss.
+    """
+
+    divergence: FDivergence = field(kw_only=True)
+
+    def mean(self, discriminator: Discriminator, batch: Batch) -> Tensor:
+        """Compute the weighted mean over the generated images."""
+        logits, squares = squared_gradients(discriminator, batch.fake, batch.fake_labels)
+        return (self.divergence.weight(logits) * squares).mean()
 
 
 @dataclass(frozen=True)
-class PathLength:
-    r"""The path-length penalty: a step in w should move the image equally far everywhere.
+class Between(Penalty):
+    """A penalty on mixtures of a real and a generated image, which count as of the real one's class."""
 
-    .. math:: \lambda\, \frac{1}{N} \sum_i \bigl(\|J_{w_i}^T y_i\| - a\bigr)^2, \qquad
-        \|J_w^T y\|^2 = \frac{1}{L} \sum_{lk} \Bigl(\frac{\partial\, y \cdot G(w)}{\partial w_{lk}}\Bigr)^2
+    has_half: ClassVar[bool] = False
+    needs_mix: ClassVar[bool] = True
 
-    y is an image of standard normal noise over sqrt(HW), L the number of rows of w, and a a moving average of
-    the lengths, which have been averaged into it before.
+    def squares(self, discriminator: Discriminator, batch: Batch) -> Tensor:
+        """Compute the squared norms of the gradients at the mixtures, (N,)."""
+        if batch.mix is None:
+            raise ValueError("a penalty on mixtures needs Batch.mix, the share of the real image in each")
+        share = batch.mix.view(-1, *(1 for _ in batch.real.shape[1:]))
+        mixtures = share * batch.real + (1 - share) * batch.fake
+        return squared_gradients(discriminator, mixtures, batch.real_labels)[1]
+
+
+@final
+@dataclass(frozen=True)
+class WganGP(Between):
+    r"""The gradient penalty of Wasserstein GANs: gradients of norm 1; there is no factor 1/2.
+
+    .. math:: \gamma\, E \bigl(\|\nabla v(\epsilon x + (1 - \epsilon) y)\| - 1\bigr)^2,
+              \qquad \epsilon \sim U(0, 1)
 
     References:
-        Karras et al. (2020), Analyzing and improving the image quality of StyleGAN, arXiv:1912.04958, Eq. 4
-        and Appendix B.
-
-    Args:
-        weight: lambda, 0 or more.
-        interval: Steps k from one evaluation to the next, 1 or more.
-        decay: Share of a batch's mean length in the moving average a, in (0, 1].
-        batch_shrink: The penalty takes a batch so many times smaller.
+        Gulrajani et al. (2017), Improved training of Wasserstein GANs, arXiv:1704.00028, Eq. 3. Their weight
+        is 10, at every step, and their discriminator has no batch norm.
     """
 
-    weight: float
-    interval: int = 4
-    decay: float = 0.01
-    batch_shrink: int = 2
+    def mean(self, discriminator: Discriminator, batch: Batch) -> Tensor:
+        """Compute the mean over the mixtures."""
+        return (_root(self.squares(discriminator, batch)) - 1).square().mean()
 
-    def is_due(self, step: int) -> bool:
-        """Tell whether this step, counted from 0, has a penalty."""
-        return self.weight > 0 and step % self.interval == 0
 
-    @property
-    def is_lazy(self) -> bool:
-        """Whether the penalty is evaluated at some steps only."""
-        return self.weight > 0 and self.interval > 1
+@final
+@dataclass(frozen=True)
+class ZeroGP(Between):
+    r"""The zero-centred gradient penalty on mixtures; there is no factor 1/2.
 
-    def lengths(self, synthesis: Callable[[Tensor], Tensor], ws: Tensor, noise: Tensor) -> Tensor:
-        """Compute the length of every sample's path.
+    .. math:: \gamma\, E \|\nabla v(\epsilon x + (1 - \epsilon) y)\|^2, \qquad \epsilon \sim U(0, 1)
 
-        Args:
-            synthesis: From rows of w (N, L, w_dim) to images (N, C, H, W), to be differentiated twice.
-            ws: Rows of w, with a graph to the mapping or without.
-            noise: Standard normal images, (N, C, H, W).
+    References:
+        Thanh-Tung, Tran and Venkatesh (2019), Improving generalization and stability of generative
+        adversarial networks, arXiv:1902.03984.
+    """
 
-        Returns:
-            (N,), with a graph.
+    def mean(self, discriminator: Discriminator, batch: Batch) -> Tensor:
+        """Compute the mean over the mixtures."""
+        return self.squares(discriminator, batch).mean()
 
-        Example:
-            >>> ws, noise = torch.zeros(2, 4, 3), torch.ones(2, 1, 4, 4)
-            >>> PathLength(2.0).lengths(lambda ws: ws[:, :1, :1, None].expand(2, 1, 4, 4), ws, noise)
-            tensor([2., 2.])
-        """
-        if not ws.requires_grad:
-            ws = ws.detach().requires_grad_(True)
-        images = synthesis(ws)
-        projected = (images * noise).sum() / math.sqrt(math.prod(images.shape[2:]))
-        (gradient,) = torch.autograd.grad(projected, ws, create_graph=True)
-        return gradient.square().sum(dim=2).mean(dim=1).sqrt()
 
-    def new_average(self, average: Tensor, mean_length: Tensor) -> Tensor:
-        """Move the average a step towards the mean length of a batch (of all processes); no graph."""
-        return average.lerp(mean_length.detach(), self.decay)
+_PLAIN: Mapping[str, type[R1 | R2 | R1R2 | JS | WganGP | ZeroGP]] = MappingProxyType(
+    {"r1": R1, "r2": R2, "r1-r2": R1R2, "js": JS, "wgan-gp": WganGP, "zero-gp": ZeroGP}
+)
+_OF_A_PROBABILITY = ("js", "gan")
+"""Divergences of which sigmoid(v), at the best discriminator, is the probability of a real image."""
 
-    def __call__(self, lengths: Tensor, average: Tensor) -> Tensor:
-        """Compute the penalty, not yet multiplied by the interval.
 
-        Args:
-            lengths: From :meth:`lengths`.
-            average: The moving average, with this batch in it, a scalar without graph.
-        """
-        return (lengths - average).square().mean() * self.weight
+def make_penalty(
+    name: str, gamma: float, interval: int = 16, *, anneal_steps: int | None = None, loss: GanLoss = LOGISTIC
+) -> Penalty:
+    """Give a penalty by its name.
+
+    Args:
+        name: r1, r2, r1-r2, js, f-gan, wgan-gp or zero-gp.
+        gamma: Weight, 0 or more; see the module for which names it includes a factor 1/2.
+        interval: Steps from one evaluation to the next, 1 or more.
+        anneal_steps: Steps of a run over which the weight falls to a hundredth; None: it does not.
+        loss: The loss, to which js and f-gan must fit.
+
+    Returns:
+        The penalty.
+
+    Raises:
+        InputError: An unknown name, or a penalty that does not fit the loss.
+
+    Example:
+        >>> make_penalty("js", 2.0, anneal_steps=1000).factor(1000)
+        0.01
+    """
+    if name not in get_args(Regularizer):
+        raise unknown_name("regularizer", name, get_args(Regularizer))
+    divergence = loss.divergence
+    if name == "f-gan":
+        if divergence is None:
+            raise InputError(
+                f"regularizer f-gan takes its weight from an f-divergence, which loss {loss.name} has not; "
+                "take regularizer r1-r2, or the logistic loss or one that begins with f-"
+            )
+        if divergence.key == "total-variation":
+            raise InputError(
+                "regularizer f-gan is 0 with loss f-total-variation, whose conjugate is linear; take "
+                "regularizer r1-r2, or another loss"
+            )
+        return FGan(gamma, interval, anneal_steps, divergence=divergence)
+    if name == "js" and (divergence is None or divergence.key not in _OF_A_PROBABILITY):
+        general = "f-gan" if divergence is not None and divergence.key != "total-variation" else "r1-r2"
+        raise InputError(
+            f"regularizer js takes sigmoid(logit) for the probability of a real image, which it is not with "
+            f"loss {loss.name}; take regularizer {general}, or loss logistic, f-js or f-gan"
+        )
+    return _PLAIN[name](gamma, interval, anneal_steps)
+
+
+def penalty_of(config: TrainConfig) -> Penalty:
+    """Give the penalty of a run.
+
+    Raises:
+        InputError: The penalty does not fit the loss.
+    """
+    return make_penalty(
+        config.regularizer,
+        config.gamma,
+        config.regularizer_interval,
+        anneal_steps=config.steps if config.anneal else None,
+        loss=make_loss(config.loss, config.generator_loss),
+    )
+
+
+def _root(squares: Tensor) -> Tensor:
+    """The square root, of slope 0 where it is 0 and has none."""
+    positive = squares > 0
+    return torch.where(positive, squares.where(positive, 1).sqrt(), 0)

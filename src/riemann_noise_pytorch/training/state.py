@@ -22,16 +22,18 @@ from riemann_noise_pytorch.training.adam import adam, generator_groups, lazy_cor
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.ema import MovingAverage
 from riemann_noise_pytorch.training.presets import ROW_PRESET, preset_of
-from riemann_noise_pytorch.training.regularizers import R1
+from riemann_noise_pytorch.training.regularizers import penalty_of
 
 HALF_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 MEASURES = (
-    *("loss_g", "loss_d", "r1", "grad_norm_g", "grad_norm_d", "grad_norm_r1"),
+    *("loss_g", "loss_d", "penalty", "grad_norm_g", "grad_norm_d", "grad_norm_penalty"),
     *("d_real_accuracy", "d_fake_accuracy"),
 )
 """What is measured in a step and averaged over a tick; the penalty only at the steps that have it."""
 PATH_MEASURES = ("pl", "pl_length", "grad_norm_pl")
 """The same of the path-length penalty."""
+NOISE_MEASURES = ("instance_noise",)
+"""The deviation of the instance noise, in a run that has it."""
 R1_CONFIG_E = 100.0
 R1_BY_RESOLUTION = 0.0002
 """Times pixels, over batch: Karras et al. (2020), arXiv:2006.06676, in the code of its authors."""
@@ -70,15 +72,15 @@ def config_for_images(config: TrainConfig, images: ImageSet) -> TrainConfig:
     if kind is None and config.noise == "riemannian":
         kind = ROW_PRESET
     gamma = {
-        "given": config.r1_gamma,
+        "given": config.gamma,
         "config-e": R1_CONFIG_E,
         "resolution": R1_BY_RESOLUTION * height * width / config.batch,
     }
     return dataclasses.replace(
         config,
         preset=preset_of(config.noise, config.architecture, config.pl_weight),
-        r1_gamma=gamma[config.r1_rule],
-        r1_rule="given",
+        gamma=gamma[config.gamma_rule],
+        gamma_rule="given",
         resolution=height,
         image_width=None if width == height else width,
         channels=channels,
@@ -141,6 +143,7 @@ class TrainState:
     Attributes:
         step: Steps done.
         pl_average: Moving average of path lengths.
+        adapted_sigma: Deviation of the instance noise, where that follows the discriminator.
         sums: By name of a measure, its sum over the current tick and the number of its values.
     """
 
@@ -163,8 +166,8 @@ class TrainState:
         )
         betas = (config.beta1, config.beta2)
         lr_d, betas_d = config.lr_d, betas
-        if config.adam_lazy_correction and R1(config.r1_gamma, config.r1_interval).is_lazy:
-            lr_d, betas_d = lazy_correction(lr_d, betas, config.r1_interval)
+        if config.adam_lazy_correction and penalty_of(config).is_lazy:
+            lr_d, betas_d = lazy_correction(lr_d, betas, config.regularizer_interval)
         lr_g, betas_g = config.lr_g, betas
         if config.adam_lazy_correction and config.architecture == "stylegan2":
             lr_g, betas_g = lazy_correction(lr_g, betas, config.pl_interval)
@@ -175,7 +178,11 @@ class TrainState:
         self.step = 0
         self.pl_average = torch.zeros((), device=device)
         self._has_paths = config.pl_weight > 0
-        self.sums = dict.fromkeys(MEASURES + (PATH_MEASURES if self._has_paths else ()), (0.0, 0))
+        self.adapted_sigma = config.instance_noise
+        self._adapts = config.instance_noise > 0 and config.instance_noise_schedule == "adaptive"
+        measures = MEASURES + (PATH_MEASURES if self._has_paths else ())
+        measures += NOISE_MEASURES if config.instance_noise > 0 else ()
+        self.sums = dict.fromkeys(measures, (0.0, 0))
         if config.precision != "no" and config.architecture == "stylegan2":
             for network in (self.generator, self.discriminator):
                 use_half(network, HALF_TYPES[config.precision], config.half_resolutions)
@@ -195,6 +202,8 @@ class TrainState:
         }
         if self._has_paths:
             named["path_length/average"] = self.pl_average
+        if self._adapts:
+            named["instance_noise/sigma"] = torch.tensor(self.adapted_sigma, dtype=torch.float64)
         if self.scaler.is_enabled():
             scaler = self.scaler.state_dict()
             named["scaler"] = torch.tensor([scaler["scale"], scaler["_growth_tracker"]], dtype=torch.float64)
@@ -204,6 +213,7 @@ class TrainState:
     def _check_complete(self, tensors: Mapping[str, Tensor], step: int, source: str) -> None:
         """Refuse a snapshot that lacks what is no weight; moments are there from the first step on."""
         wanted = ["tick/sums", *(["path_length/average"] if self._has_paths else [])]
+        wanted += ["instance_noise/sigma"] if self._adapts else []
         missing = [name for name in wanted if name not in tensors]
         if not missing and tensors["tick/sums"].shape != (len(self.sums), 2):
             missing = ["tick/sums of this shape"]
@@ -238,6 +248,8 @@ class TrainState:
             )
         if self._has_paths:
             self.pl_average.copy_(tensors["path_length/average"])
+        if self._adapts:
+            self.adapted_sigma = float(tensors["instance_noise/sigma"])
         sums = tensors["tick/sums"].tolist()
         self.sums = {name: (total, int(count)) for name, (total, count) in zip(self.sums, sums, strict=True)}
         self.step = step

@@ -1,7 +1,8 @@
 """One training step: the discriminator's update and penalty, the generator's update and penalty, the average.
 
-D7: the images that the generator makes serve both players, as in the original DCGAN code. Everything random
-is drawn from the seed and the step: latents for the batch of all processes, noise for each process.
+D7: the images that the generator makes serve both players, as in the original DCGAN code. With instance noise,
+both players and the penalty see the same blurred images. Everything random is drawn from the seed and the step:
+latents for the batch of all processes, noise for each process.
 """
 
 import contextlib
@@ -9,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from accelerate import Accelerator
@@ -23,12 +24,15 @@ from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.noise.sources import Fresh
 from riemann_noise_pytorch.seeds import derive
+from riemann_noise_pytorch.training.batch import Batch, given_labels
 from riemann_noise_pytorch.training.compiling import Compiled, require_compiler
 from riemann_noise_pytorch.training.config import TrainConfig
-from riemann_noise_pytorch.training.diagnosis import TERMS, Diagnosis, given_labels
-from riemann_noise_pytorch.training.losses import LOGISTIC, GanLoss
+from riemann_noise_pytorch.training.diagnosis import TERMS, Diagnosis
+from riemann_noise_pytorch.training.instance_noise import InstanceNoise
+from riemann_noise_pytorch.training.losses import make_loss
+from riemann_noise_pytorch.training.path_length import PathLength
 from riemann_noise_pytorch.training.processes import average
-from riemann_noise_pytorch.training.regularizers import R1, PathLength
+from riemann_noise_pytorch.training.regularizers import penalty_of
 from riemann_noise_pytorch.training.state import TrainState
 from riemann_noise_pytorch.training.styles import Styles
 
@@ -79,22 +83,6 @@ class Watch:
                 raise NonFiniteError(self._explain(name, value))
 
 
-class Batch(NamedTuple):
-    """The images of a step, and their classes where the run has classes.
-
-    Args:
-        real: Real images, (N, C, H, W).
-        real_labels: Their classes, int64 (N,), or None.
-        fake: Generated images, with a graph.
-        fake_labels: Their classes.
-    """
-
-    real: Tensor
-    real_labels: Tensor | None
-    fake: Tensor
-    fake_labels: Tensor | None
-
-
 @final
 class Trainer:
     """Takes training steps.
@@ -104,7 +92,6 @@ class Trainer:
         state: What the steps change.
         accelerator: Device, precision and processes.
         noise_source: Replaces fresh noise, which is drawn per step and process.
-        loss: The losses of both players.
         labels: Classes of all real images, for a run with classes.
 
     Raises:
@@ -120,14 +107,13 @@ class Trainer:
         state: TrainState,
         accelerator: Accelerator,
         noise_source: NoiseSource | None = None,
-        loss: GanLoss = LOGISTIC,
         labels: Tensor | None = None,
     ) -> None:
         self.config = config
         self.state = state
         self.accelerator = accelerator
-        self.loss = loss
-        self.r1 = R1(config.r1_gamma, config.r1_interval)
+        self.loss = make_loss(config.loss, config.generator_loss)
+        self.penalty = penalty_of(config)
         self.path_length = PathLength(
             config.pl_weight, config.pl_interval, config.pl_decay, config.pl_batch_shrink
         )
@@ -139,6 +125,7 @@ class Trainer:
         self._share = config.batch // accelerator.num_processes
         self._first_sample = self._share * accelerator.process_index
         self._styles = Styles(config, accelerator, labels)
+        self._instance_noise = InstanceNoise(config, accelerator.device, accelerator.process_index)
         self._diagnosis = Diagnosis(config, state, self._styles, self._as_in_the_step)
         self._noise = torch.Generator(accelerator.device)
         for layer in noise_layers(state.generator).values():
@@ -181,10 +168,11 @@ class Trainer:
         )
         with self._noise_source(state.generator, step, self._first_sample), self._half():
             fake = self._synthesise(self._styles.inputs(state.generator, step))
-        batch = Batch(real, own, fake, self._styles.labels(step))
+        sigma = self._instance_noise.sigma(step, state.adapted_sigma)
+        batch = self._instance_noise.blur(Batch(real, fake, own, self._styles.labels(step)), sigma, step)
         _require_gradients(self._of_d, True)
         self._discriminator_phase(batch, watch)
-        if self.r1.is_lazy and self.r1.is_due(step):
+        if self.penalty.is_lazy and self.penalty.is_due(step):
             _forget_gradients(self._of_d)
             self._penalise(batch, watch)
             self._settle(watch)
@@ -196,6 +184,7 @@ class Trainer:
         state.ema.update(self.config.batch, step * self.config.batch)
         state.step += 1
         stopping = watch.values.pop("stop", float(stop)) > 0
+        self._follow(sigma, watch)
         overflow = not all(map(math.isfinite, watch.values.values()))
         self._overflows = self._overflows + 1 if overflow else 0
         return watch.values, stopping
@@ -210,26 +199,32 @@ class Trainer:
         torch.autograd.backward(state.scaler.scale(loss))
         measures = {
             "loss_d": loss.detach(),
-            "d_real_accuracy": (real_logits.detach() > 0).float().mean(),
-            "d_fake_accuracy": (fake_logits.detach() < 0).float().mean(),
+            "d_real_accuracy": (real_logits.detach() > self.loss.boundary).float().mean(),
+            "d_fake_accuracy": (fake_logits.detach() < self.loss.boundary).float().mean(),
         }
         watch.add(average(self.accelerator, self._of_d, measures))
         state.scaler.unscale_(state.optimizer_d)
         watch.add({"grad_norm_d": _gradient_norm(self._of_d)})
-        if not self.r1.is_lazy and self.r1.is_due(state.step):
+        if not self.penalty.is_lazy and self.penalty.is_due(state.step):
             self._penalise(batch, watch)
         self._settle(watch)
         state.scaler.step(state.optimizer_d)
 
     def _penalise(self, batch: Batch, watch: Watch) -> None:
-        """Add the gradient of R1, times its interval, in float32, uncompiled and without a loss scaler."""
-        discriminator = self.state.discriminator
+        """Add the penalty's gradient, times its interval, in float32, uncompiled and without a scaler.
+
+        It sees the images that the loss saw: blurred ones where there is instance noise.
+        """
+        discriminator, step = self.state.discriminator, self.state.step
+        seen = batch._replace(fake=batch.fake.detach().to(batch.real.dtype))
+        if self.penalty.needs_mix:
+            seen = seen._replace(mix=self._styles.mix(step))
         with in_full_precision(discriminator):
-            penalty = self.r1(lambda x: discriminator(x, *given_labels(batch.real_labels)), batch.real)
-        torch.autograd.backward(penalty * self.r1.interval)
+            penalty = self.penalty(discriminator, seen, step)
+        torch.autograd.backward(penalty * self.penalty.interval)
         # gradients that were averaged before are the same everywhere: averaging the sum leaves them alone
-        watch.add(average(self.accelerator, self._of_d, {"r1": penalty.detach()}))
-        watch.add({"grad_norm_r1": _gradient_norm(self._of_d)})
+        watch.add(average(self.accelerator, self._of_d, {"penalty": penalty.detach()}))
+        watch.add({"grad_norm_penalty": _gradient_norm(self._of_d)})
 
     def _generator_phase(self, batch: Batch, stop: bool, watch: Watch) -> None:
         state = self.state
@@ -273,12 +268,21 @@ class Trainer:
         watch.settle()
         state.optimizer_g.step()
 
+    def _follow(self, sigma: float, watch: Watch) -> None:
+        """Note the step's deviation of instance noise; an adaptive one goes on to the next step's."""
+        noise, measures = self._instance_noise, watch.values
+        if noise.is_adaptive:
+            real, fake = measures["d_real_accuracy"], measures["d_fake_accuracy"]
+            self.state.adapted_sigma = noise.follow(sigma, real, fake)
+        if noise.is_on:
+            measures["instance_noise"] = sigma
+
     def _excuses(self) -> dict[str, str]:
         """Scaled gradients may overflow, now and then; those of lazy penalties are not scaled."""
         if not self.state.scaler.is_enabled() or self._overflows >= MOST_OVERFLOWS:
             return {}
         scaled = {"grad_norm_d": "grad_norm_d", "grad_norm_g": "grad_norm_g"}
-        return scaled if self.r1.is_lazy else scaled | {"grad_norm_r1": "grad_norm_d"}
+        return scaled if self.penalty.is_lazy else scaled | {"grad_norm_penalty": "grad_norm_d"}
 
     def _settle(self, watch: Watch) -> None:
         if self._reads_are_free:

@@ -64,6 +64,11 @@ class Styles:
         chosen = torch.randint(len(self._classes), (batch or self._config.batch,), generator=self._stream)
         return self._share(self._classes[chosen])
 
+    def mix(self, step: int) -> Tensor:
+        """Draw the share of the real image in each mixture of a real and a generated one, (share,)."""
+        self._seed("mixtures", step)
+        return self._share(torch.rand(self._config.batch, generator=self._stream))
+
     def rows(
         self, generator: StyleGAN2Generator, step: int, batch: int, purpose: str = "", *, follow: bool = False
     ) -> Tensor:

@@ -60,15 +60,15 @@ def kinds_of_steps(config: TrainConfig) -> dict[int, float]:
         Shares by number of a step; the kind with most penalties first, the one with fewest next.
 
     Example:
-        >>> kinds_of_steps(TrainConfig(r1_gamma=1.0, r1_interval=16, pl_weight=2.0, pl_interval=4))
+        >>> kinds_of_steps(TrainConfig(gamma=1.0, regularizer_interval=16, pl_weight=2.0, pl_interval=4))
         {0: 0.0625, 1: 0.75, 4: 0.1875}
     """
-    r1 = 1 / config.r1_interval if config.r1_gamma > 0 else 0.0
+    penalties = 1 / config.regularizer_interval if config.gamma > 0 else 0.0
     paths = 1 / config.pl_interval if config.pl_weight > 0 else 0.0
-    both = 1 / math.lcm(config.r1_interval, config.pl_interval) if r1 and paths else 0.0
-    shares = {0: both or max(r1, paths), 1: 1 - r1 - paths + both}
+    both = 1 / math.lcm(config.regularizer_interval, config.pl_interval) if penalties and paths else 0.0
+    shares = {0: both or max(penalties, paths), 1: 1 - penalties - paths + both}
     if both:
-        shares |= {config.r1_interval: r1 - both, config.pl_interval: paths - both}
+        shares |= {config.regularizer_interval: penalties - both, config.pl_interval: paths - both}
     return {step: share for step, share in shares.items() if share > 1e-12}
 
 

@@ -44,15 +44,26 @@ _POSITIVE = (
         "lr_d",
         "noise_lr_multiplier",
     ),
-    *("r1_interval", "ema_rampup", "ema_recalibration_images", "tick_kimg", "snapshot_ticks", "sample_grid"),
+    *(
+        "regularizer_interval",
+        "ema_rampup",
+        "ema_recalibration_images",
+        "tick_kimg",
+        "snapshot_ticks",
+        "sample_grid",
+    ),
     *("w_dim", "mapping_layers", "channel_base", "channel_max", "stddev_group"),
     *("pl_interval", "pl_batch_shrink", "pl_decay", "half_resolutions"),
+    *("instance_noise_kimg", "instance_noise_target"),
 )
 _NOT_NEGATIVE = (
-    *("noise_strength", "r1_gamma", "pl_weight", "style_mixing", "ema_kimg", "seed", "workers"),
-    *("keep_snapshots", "classes"),
+    *("noise_strength", "gamma", "pl_weight", "style_mixing", "ema_kimg", "seed", "workers"),
+    *("keep_snapshots", "classes", "instance_noise"),
 )
 _ABSURD = 1e12
+_ABSURD_GAMMA = 1e6
+MOST_INSTANCE_NOISE = 10.0
+"""Ten times what images in [-1, 1] can deviate."""
 _SHARES = ("pl_decay", "style_mixing")
 
 
@@ -68,10 +79,22 @@ def check_options(config: "TrainConfig", processes: int = 1) -> None:
     _check_architecture(config)
     _check_classes(config)
     _check_noise(config)
+    _check_regularizer(config)
+    _check_instance_noise(config)
     _check_unused(config)
     _check_names_of_other_rooms(config)
     _check_schedule(config)
     _check_batch(config, processes)
+
+
+def remarks(config: "TrainConfig") -> list[str]:
+    """Say what is allowed, and the user should know of: a line each."""
+    if config.loss == "wasserstein" and config.gamma == 0 and config.gamma_rule == "given":
+        return [
+            "loss wasserstein without a penalty estimates no distance, for nothing bounds the slope of the "
+            "discriminator; regularizer wgan-gp with gamma 10 would"
+        ]
+    return []
 
 
 def defaults(config: "TrainConfig") -> dict[str, Any]:
@@ -142,20 +165,65 @@ def _check_architecture(config: "TrainConfig") -> None:
                 )
 
 
-def _check_unused(config: "TrainConfig") -> None:
-    row_gamma = PRESETS[config.preset].get("r1_gamma", 0.0)
-    if config.r1_rule != "given" and config.r1_gamma not in (0, row_gamma):
+def _check_regularizer(config: "TrainConfig") -> None:
+    if config.gamma > _ABSURD_GAMMA:
+        raise InputError(f"gamma is {config.gamma:g}, which drowns every loss; give 10 or so")
+    if config.gamma_rule != "given" and config.regularizer != "r1":
         raise InputError(
-            f"r1_gamma {config.r1_gamma:g} contradicts r1_rule {config.r1_rule}; leave r1_gamma out, or set "
-            "r1_rule to given"
+            f"gamma_rule {config.gamma_rule} is made for regularizer r1; set gamma_rule to given, and gamma "
+            f"to a weight for {config.regularizer}"
         )
+    row_gamma = PRESETS[config.preset].get("gamma", 0.0)
+    if config.gamma_rule != "given" and config.gamma not in (0, row_gamma):
+        raise InputError(
+            f"gamma {config.gamma:g} contradicts gamma_rule {config.gamma_rule}; leave gamma out, or set "
+            "gamma_rule to given"
+        )
+    from riemann_noise_pytorch.training.losses import make_loss  # these import torch, which help must not
+    from riemann_noise_pytorch.training.regularizers import penalty_of
+
+    make_loss(config.loss, config.generator_loss)
+    if config.gamma > 0:
+        penalty_of(config)
+
+
+def _check_instance_noise(config: "TrainConfig") -> None:
+    if config.instance_noise > MOST_INSTANCE_NOISE:
+        raise InputError(
+            f"instance_noise is {config.instance_noise:g}, which drowns images in [-1, 1]; give 0.1 or so"
+        )
+    if config.instance_noise_kimg is not None and config.instance_noise_kimg > config.kimg:
+        raise InputError(
+            f"instance_noise_kimg {config.instance_noise_kimg:g} is beyond the end of the run, kimg "
+            f"{config.kimg:g}; leave it out, or give a longer run"
+        )
+    if not 0.5 < config.instance_noise_target < 1:
+        raise InputError(
+            f"instance_noise_target is {config.instance_noise_target:g}, but the share of images about which a "
+            "discriminator is right lies between 0.5 (guessing) and 1 (always); give 0.8 or so"
+        )
+    if config.instance_noise_schedule == "adaptive" and config.loss == "wasserstein":
+        raise InputError(
+            "instance_noise_schedule adaptive needs to know how often the discriminator is right, and loss "
+            "wasserstein has no boundary between real and generated; take another schedule or loss"
+        )
+
+
+def _check_unused(config: "TrainConfig") -> None:
     unused: dict[str, str] = {}
-    has_r1 = config.r1_gamma > 0 or config.r1_rule != "given"
-    if not has_r1:
-        unused["r1_interval"] = "r1_gamma 0; set that above 0"
+    if config.instance_noise == 0:
+        of_instance_noise = ("instance_noise_schedule", "instance_noise_kimg", "instance_noise_target")
+        unused |= dict.fromkeys(of_instance_noise, "instance_noise 0; set that above 0")
+    elif config.instance_noise_schedule == "adaptive":
+        unused["instance_noise_kimg"] = "instance_noise_schedule adaptive; take another"
+    else:
+        told = f"instance_noise_schedule {config.instance_noise_schedule}; take adaptive"
+        unused["instance_noise_target"] = told
+    if config.gamma == 0 and config.gamma_rule == "given":
+        of_penalties = ("regularizer", "anneal", "regularizer_interval")
+        corrects_d = ("adam_lazy_correction",) if config.architecture == "dcgan" else ()
+        unused |= dict.fromkeys((*of_penalties, *corrects_d), "gamma 0; set that above 0")
     corrects_g = config.architecture == "stylegan2" and config.adam_lazy_correction
-    if not has_r1 and config.architecture == "dcgan":
-        unused["adam_lazy_correction"] = "r1_gamma 0; set that above 0"
     if config.pl_weight == 0:
         of_paths = ("pl_batch_shrink", "pl_decay", *(() if corrects_g else ("pl_interval",)))
         unused |= dict.fromkeys(of_paths, "pl_weight 0; set that above 0")

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from riemann_noise_pytorch.experiments.evaluation.targets import Target, weights_sha256
+from riemann_noise_pytorch.experiments.targets import Target, weights_sha256
 from riemann_noise_pytorch.noise.layers import EuclideanNoise
 
 Z_DIM = 6

@@ -8,7 +8,7 @@ from riemann_noise_pytorch.data.imageset import TensorImages
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.experiments.evaluation.drawing import Draws, labels_like
 from riemann_noise_pytorch.experiments.evaluation.subject import Subject
-from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.statistics.sampling import ALONE
 from tests.experiments.evaluation.networks import Classes, Foreign, Tiny, target_of
 from tests.metrics.stand_ins import in_processes

@@ -13,7 +13,7 @@ from riemann_noise_pytorch.experiments.evaluation.drawing import Draws
 from riemann_noise_pytorch.experiments.evaluation.evaluate import evaluate
 from riemann_noise_pytorch.experiments.evaluation.metric_files import metric_path, read_evaluations
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
-from riemann_noise_pytorch.experiments.evaluation.targets import Target, weights_sha256
+from riemann_noise_pytorch.experiments.targets import Target, weights_sha256
 from riemann_noise_pytorch.geometry.condition import condition_numbers
 from riemann_noise_pytorch.metrics.distances import PyramidDistance
 from riemann_noise_pytorch.metrics.extractors.random_conv import RandomConv

@@ -21,7 +21,7 @@ from riemann_noise_pytorch.experiments.evaluation.metric_files import (
     read_evaluations,
 )
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
-from riemann_noise_pytorch.experiments.evaluation.targets import open_target, weights_sha256
+from riemann_noise_pytorch.experiments.targets import open_target, weights_sha256
 from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.training.checkpoints import BEST, list_snapshots, load_generator, load_snapshot
 from riemann_noise_pytorch.training.loop import train

@@ -13,7 +13,7 @@ from riemann_noise_pytorch.experiments.evaluation import plan as plan_module
 from riemann_noise_pytorch.experiments.evaluation.evaluate import evaluate
 from riemann_noise_pytorch.experiments.evaluation.metric_files import metric_path, read_evaluations
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
-from riemann_noise_pytorch.experiments.evaluation.targets import Target, open_target
+from riemann_noise_pytorch.experiments.targets import Target, open_target
 from riemann_noise_pytorch.metrics.distances import PyramidDistance
 from riemann_noise_pytorch.metrics.extractors.random_conv import RandomConv
 from tests.data.pictures import write_folder

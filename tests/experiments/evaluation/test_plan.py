@@ -8,7 +8,7 @@ from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.evaluation.evaluate import evaluate
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.reference import reference_images
-from riemann_noise_pytorch.experiments.evaluation.targets import Target, open_target
+from riemann_noise_pytorch.experiments.targets import Target, open_target
 from riemann_noise_pytorch.metrics.extractors.random_conv import RandomConv
 from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from tests.experiments.evaluation.networks import Classes, Mapped, Tiny, target_of

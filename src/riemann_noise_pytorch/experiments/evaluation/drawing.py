@@ -8,7 +8,7 @@ from torch import Tensor
 
 from riemann_noise_pytorch.data.images import to_uint8
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.models.latent_space import Labels
 from riemann_noise_pytorch.noise.control import frozen
 from riemann_noise_pytorch.noise.failures import is_out_of_memory, place_of_failure

@@ -27,7 +27,7 @@ from riemann_noise_pytorch.experiments.evaluation.metric_files import (
 )
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.plan import Plan
-from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.metrics.catalogue import PATHS, Metric
 from riemann_noise_pytorch.metrics.reference_cache import default_folder
 from riemann_noise_pytorch.statistics.sampling import ALONE, Processes
@@ -57,7 +57,7 @@ def evaluate(
     """Measure a target.
 
     Args:
-        target: From :func:`~riemann_noise_pytorch.experiments.evaluation.targets.open_target`.
+        target: From :func:`~riemann_noise_pytorch.experiments.targets.open_target`.
         config: The options.
         out: Folder of the files ``metric-NAME.jsonl``; None writes none.
         resume: Leave out what the files there hold already, of the same target, protocol and versions.

@@ -19,7 +19,7 @@ from riemann_noise_pytorch.experiments.evaluation.evaluate import Report, evalua
 from riemann_noise_pytorch.experiments.evaluation.metric_files import Evaluation, read_evaluations
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.plan import Plan
-from riemann_noise_pytorch.experiments.evaluation.targets import Target, weights_sha256
+from riemann_noise_pytorch.experiments.targets import Target, weights_sha256
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.metrics.catalogue import parse_metrics
 from riemann_noise_pytorch.models.interfaces import Generator

@@ -29,7 +29,7 @@ from riemann_noise_pytorch.experiments.evaluation.suitability import (
     check_target,
     metrics_for,
 )
-from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.metrics.catalogue import OF_GENERATORS, PATHS, Metric
 from riemann_noise_pytorch.metrics.distances import Distance, LPIPSDistance, PyramidDistance
 from riemann_noise_pytorch.metrics.extractors.choices import make_extractor

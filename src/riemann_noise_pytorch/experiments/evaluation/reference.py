@@ -1,14 +1,35 @@
 """The real images that a target is measured against."""
 
+from typing import Protocol
+
 from riemann_noise_pytorch.data.images import open_images
 from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
-from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.metrics.feature_sets import originals
 
 
-def reference_images(target: Target, config: EvaluateConfig) -> ImageSet:
+class RealImages(Protocol):
+    """Options that say which real images are meant; those of a run fill what is None."""
+
+    @property
+    def data(self) -> str | None:
+        """A built-in name, or the path of a folder or a ZIP."""
+
+    @property
+    def resolution(self) -> int | None:
+        """Height and width."""
+
+    @property
+    def channels(self) -> int | None:
+        """1 or 3."""
+
+    @property
+    def resize_filter(self) -> str:
+        """Name of the filter."""
+
+
+def reference_images(target: Target, config: RealImages) -> ImageSet:
     """Open the real images, without mirror images.
 
     Args:
@@ -19,6 +40,7 @@ def reference_images(target: Target, config: EvaluateConfig) -> ImageSet:
         InputError: Nobody tells which, or they cannot be used.
 
     Example:
+        >>> from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
         >>> reference_images(Target("digits", "images"), EvaluateConfig(data="digits")).image_shape
         (1, 16, 16)
     """
@@ -39,11 +61,11 @@ def reference_images(target: Target, config: EvaluateConfig) -> ImageSet:
     )
 
 
-def resize_filter_of(target: Target, config: EvaluateConfig) -> str:
+def resize_filter_of(target: Target, config: RealImages) -> str:
     """Name the filter of the real images: that of the run for its own, that of the options for others."""
     run = target.config
     return run.resize_filter if run and _is_of_run(target, config) else config.resize_filter
 
 
-def _is_of_run(target: Target, config: EvaluateConfig) -> bool:
+def _is_of_run(target: Target, config: RealImages) -> bool:
     return target.config is not None and config.data in (None, target.config.data)

@@ -10,7 +10,7 @@ from torch import Tensor
 from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.evaluation.drawing import Draws, labels_like
-from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.metrics.feature_sets import ImageSource, stored
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.statistics.sampling import Processes

@@ -4,7 +4,7 @@ from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.subject import Say
-from riemann_noise_pytorch.experiments.evaluation.targets import Target
+from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.metrics import catalogue
 from riemann_noise_pytorch.metrics.catalogue import OF_GENERATORS, Metric, parse_metrics
 

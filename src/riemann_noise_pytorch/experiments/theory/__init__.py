@@ -1,0 +1,1 @@
+"""The paper's definition, lemmas and theorems, each held against a number."""

@@ -1,0 +1,161 @@
+"""Each sign of a GAN going wrong is told once when it appears, with time and remedy; sound runs are silent."""
+
+import json
+import math
+import re
+
+import pytest
+import torch
+
+from riemann_noise_pytorch.training import loop
+from riemann_noise_pytorch.training.config import TrainConfig, resolve_config
+from riemann_noise_pytorch.training.sample_grid import spread
+from riemann_noise_pytorch.training.symptoms import SIGNS, YOUNG, YOUNG_STEPS, Symptoms
+from tests.training.runs import blobs, small
+
+CONFIG = TrainConfig()
+
+
+def line(tick, **measures):
+    sound = {
+        "kimg": 10.0 * tick,
+        "images_seen": 10_000 * tick,
+        "d_real_accuracy": 0.8,
+        "d_fake_accuracy": 0.75,
+        "loss_g": 1.0 + 0.1 * math.sin(tick),
+        "loss_d": 1.2,
+        "grad_norm_g": 1.0,
+        "grad_norm_d": 2.0,
+        "sample_spread": 0.4,
+    }
+    return sound | measures
+
+
+def told(lines, config=CONFIG):
+    symptoms = Symptoms(config)
+    return [sentence for each in lines for sentence in symptoms.look(each)]
+
+
+SICK = {
+    "a saturated discriminator": [line(t, d_real_accuracy=0.99, d_fake_accuracy=1.0) for t in range(12)],
+    "collapse": [line(t, sample_spread=0.4 if t < 9 else 0.1) for t in range(12)],
+    "oscillation": [line(t, loss_g=1.0 if t % 2 else 5.0) for t in range(12)],
+    "exploding gradients": [line(t, grad_norm_g=1.0 if t < 9 else 20.0) for t in range(12)],
+}
+
+
+def test_a_sound_run_is_silent():
+    assert told([line(t) for t in range(100)]) == []
+
+
+def test_a_slow_decline_of_the_loss_is_no_oscillation():
+    assert told([line(t, loss_g=5.0 / (1 + t)) for t in range(40)]) == []
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_each_sign_is_told_once_with_time_and_remedy(name):
+    (sentence,) = told(SICK[name])
+    assert re.match(rf"at step \d+ \(\d+ kimg\): {name}: ", sentence)
+    assert any(option in sentence for option in ("gamma", "lr_g", "instance_noise"))
+    assert "\n" not in sentence
+
+
+def test_every_sign_can_be_seen():
+    assert {sign.name for sign in SIGNS} == set(SICK)
+
+
+def test_a_sign_that_went_and_came_back_is_told_again():
+    once = [line(t, grad_norm_d=50.0 if t in (20, 40) else 2.0) for t in range(50)]
+    sentences = told(once)
+    assert len(sentences) == 2
+    assert sentences[0].startswith("at step 3125 (200 kimg)")
+    assert sentences[1].startswith("at step 6250 (400 kimg)")
+
+
+def test_nothing_is_said_of_the_beginning():
+    sick = SICK["a saturated discriminator"]
+    assert told(sick[:YOUNG]) == []
+    short = [each | {"images_seen": CONFIG.batch * tick} for tick, each in enumerate(sick)]
+    assert len(short) < YOUNG_STEPS
+    assert told(short) == []
+
+
+def test_measures_that_are_missing_are_not_judged():
+    assert told([{"kimg": 10.0 * t, "images_seen": 10_000 * t, "loss_g": None} for t in range(20)]) == []
+
+
+def test_gradients_that_were_small_and_recover_do_not_explode():
+    norms = (0.9, 0.2, 0.05, 0.04, 0.8, 0.16, 0.19, 1.7, 0.6, 2.3, 3.2, 2.9, 2.7)  # of a run on photographs
+    assert told([line(t, grad_norm_d=norm) for t, norm in enumerate(norms)]) == []
+
+
+def test_a_loss_around_zero_does_not_swing_by_chance():
+    hinge = TrainConfig(loss="hinge")
+    assert told([line(t, loss_g=0.2 * (-1) ** t, loss_d=1.8) for t in range(30)], hinge) == []
+
+
+@pytest.mark.parametrize("name", ["a saturated discriminator", "oscillation"])
+def test_the_wasserstein_loss_has_no_boundary_to_judge_by(name):
+    assert told(SICK[name], TrainConfig(loss="wasserstein")) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, "set gamma above 0 (regularizer js or r1), or add instance_noise 0.1, or lower lr_d, which is"),
+        ({"loss": "hinge"}, "(regularizer r1)"),
+        ({"loss": "wasserstein"}, "(regularizer wgan-gp)"),
+        ({"gamma": 0.5}, "raise gamma, which is 0.5"),
+        ({"instance_noise": 0.2}, "raise instance_noise, which is 0.2"),
+    ],
+)
+def test_what_would_help_depends_on_what_is_set(options, advice):
+    config = TrainConfig(**options)
+    config.validate()
+    (sentence,) = told(SICK["collapse"], config)
+    assert advice in sentence
+    for regularizer in re.findall(r"js|r1|wgan-gp", sentence) if "regularizer" in sentence else ():
+        resolve_config("dcgan", {**options, "gamma": 1.0, "regularizer": regularizer})
+    if "add instance_noise" in sentence:
+        resolve_config("dcgan", {**options, "instance_noise": 0.1})
+
+
+def test_the_spread_is_the_mean_over_pixels_of_the_deviation_over_images():
+    images = torch.randn(7, 3, 5, 4, dtype=torch.float64)
+    expected = sum(float(images[:, c, y, x].var(correction=0)) ** 0.5 for c in range(3) for y in range(5) for x in range(4))
+    assert spread(images) == pytest.approx(expected / 60, rel=1e-6)
+    assert spread(images[:1].expand(4, 3, 5, 4)) == 0
+    assert spread(images[:1]) is None
+    assert spread(images * math.nan) is None
+
+
+def test_a_run_tells_its_signs_to_the_log_and_to_those_who_watch(tmp_path, monkeypatch):
+    monkeypatch.setattr(Symptoms, "look", lambda _, line: [f"a sign of {line['sample_spread']}"])
+    seen = []
+    loop.train(small(6), blobs(), tmp_path / "run", on_tick=lambda info: seen.extend(info.signs))
+    lines = [json.loads(text) for text in (tmp_path / "run" / "stats.jsonl").read_text().splitlines()]
+    assert seen == [f"a sign of {each['sample_spread']}" for each in lines]
+    log = (tmp_path / "run" / "log.txt").read_text()
+    assert all(sentence in log for sentence in seen)
+    assert all(0 < each["sample_spread"] < 1 for each in lines)
+
+
+def test_a_resumed_run_looks_at_the_lines_before(tmp_path, monkeypatch):
+    config = small(12)
+    read = []
+    look = Symptoms.look
+    monkeypatch.setattr(Symptoms, "look", lambda self, each: read.append(each["images_seen"]) or look(self, each))
+    loop.train(small(6), blobs(), tmp_path / "run")
+    assert read == [24, 48]
+    loop.train(config, blobs(), tmp_path / "run", resume=True)
+    assert read == [24, 48, 24, 48, 72, 96]
+
+
+@pytest.mark.parametrize("name", SICK)
+def test_a_resumed_run_says_what_an_uninterrupted_one_would(name):
+    lines = SICK[name]
+    whole = Symptoms(CONFIG)
+    by_tick = [whole.look(each) for each in lines]
+    for cut in range(len(lines)):
+        resumed = Symptoms(CONFIG, lines[:cut])
+        assert [resumed.look(each) for each in lines[cut:]] == by_tick[cut:]
