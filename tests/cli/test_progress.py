@@ -1,5 +1,6 @@
 """A bar on a terminal, a line a tick elsewhere."""
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -55,3 +56,14 @@ def test_a_display_that_shows_nothing_leaves_no_trace() -> None:
     with TrainingDisplay(Console(file=stream, force_terminal=False)):
         pass
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_signs_of_trouble_are_shown_on_a_terminal_too(terminal: bool) -> None:
+    stream = io.StringIO()
+    told = "at step 50 (5 kimg): collapse: [less] spread"
+    console = Console(file=stream, force_terminal=terminal, width=120, highlight=False)
+    with TrainingDisplay(console) as display:
+        display.step(STEP)
+        display.tick(dataclasses.replace(tick(), signs=(told,)))
+    assert told in stream.getvalue()

@@ -220,3 +220,13 @@ def test_every_penalty_is_timed_eager_and_lazy_against_none(run, tmp_path):
         assert set(result["regularizers"]) == set(get_args(Regularizer))
         for costs in result["regularizers"].values():
             assert costs["lazy"]["ratio"] < costs["due"]["ratio"]
+
+
+def test_the_signs_of_trouble_are_timed_against_the_steps_of_a_tick(run, tmp_path):
+    record = tmp_path / "symptoms.jsonl"
+    size = ("--device", "cpu", "--resolution", "16", "--batch", "4", "--threads", "1", "--rounds", "1")
+    printed = run("bench_symptoms.py", *size, "--record", str(record))
+    results = json.loads(record.read_text())["results"]
+    assert [result["network"] for result in results] == ["dcgan", "stylegan2"]
+    assert len(printed) == 2
+    assert all(0 < result["of_a_tick"] < result["of_a_step"] for result in results)

@@ -1,4 +1,4 @@
-"""Each sign of a GAN going wrong is told once when it appears, with time and remedy; sound runs are silent."""
+"""Each sign of a GAN going wrong is told once as it appears, with time and remedy; sound runs are silent."""
 
 import json
 import math
@@ -72,6 +72,16 @@ def test_a_sign_that_went_and_came_back_is_told_again():
     assert sentences[1].startswith("at step 6250 (400 kimg)")
 
 
+def test_a_sign_that_comes_and_goes_within_a_while_is_told_once():
+    assert len(told([line(t, grad_norm_d=50.0 if t in (20, 24, 30, 40) else 2.0) for t in range(50)])) == 1
+
+
+def test_a_saturated_discriminator_whose_gradient_jumps_is_told_of_as_saturated_alone():
+    sure = {"d_real_accuracy": 1.0, "d_fake_accuracy": 1.0, "grad_norm_d": 0.1}
+    (sentence,) = told([line(t, **sure | ({"grad_norm_d": 5.0} if t == 13 else {})) for t in range(20)])
+    assert "saturated" in sentence
+
+
 def test_nothing_is_said_of_the_beginning():
     sick = SICK["a saturated discriminator"]
     assert told(sick[:YOUNG]) == []
@@ -87,6 +97,13 @@ def test_measures_that_are_missing_are_not_judged():
 def test_gradients_that_were_small_and_recover_do_not_explode():
     norms = (0.9, 0.2, 0.05, 0.04, 0.8, 0.16, 0.19, 1.7, 0.6, 2.3, 3.2, 2.9, 2.7)  # of a run on photographs
     assert told([line(t, grad_norm_d=norm) for t, norm in enumerate(norms)]) == []
+
+
+def test_an_average_that_still_remembers_its_start_is_not_judged():
+    early = [line(t, images_seen=2000 * t, sample_spread=0.03 if t < 9 else 0.01) for t in range(12)]
+    assert len(told(early, TrainConfig(ema_kimg=1.0))) == 1
+    assert told(early, TrainConfig(ema_kimg=10.0)) == []
+    assert len(told(early, TrainConfig(ema_kimg=10.0, ema_rampup=0.05))) == 1
 
 
 def test_a_loss_around_zero_does_not_swing_by_chance():
@@ -122,7 +139,12 @@ def test_what_would_help_depends_on_what_is_set(options, advice):
 
 def test_the_spread_is_the_mean_over_pixels_of_the_deviation_over_images():
     images = torch.randn(7, 3, 5, 4, dtype=torch.float64)
-    expected = sum(float(images[:, c, y, x].var(correction=0)) ** 0.5 for c in range(3) for y in range(5) for x in range(4))
+    expected = sum(
+        float(images[:, c, y, x].var(correction=0)) ** 0.5
+        for c in range(3)
+        for y in range(5)
+        for x in range(4)
+    )
     assert spread(images) == pytest.approx(expected / 60, rel=1e-6)
     assert spread(images[:1].expand(4, 3, 5, 4)) == 0
     assert spread(images[:1]) is None
@@ -144,7 +166,9 @@ def test_a_resumed_run_looks_at_the_lines_before(tmp_path, monkeypatch):
     config = small(12)
     read = []
     look = Symptoms.look
-    monkeypatch.setattr(Symptoms, "look", lambda self, each: read.append(each["images_seen"]) or look(self, each))
+    monkeypatch.setattr(
+        Symptoms, "look", lambda self, each: read.append(each["images_seen"]) or look(self, each)
+    )
     loop.train(small(6), blobs(), tmp_path / "run")
     assert read == [24, 48]
     loop.train(config, blobs(), tmp_path / "run", resume=True)

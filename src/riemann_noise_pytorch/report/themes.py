@@ -9,11 +9,14 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+
+from riemann_noise_pytorch.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,25 @@ def to_svg(draw: Callable[[Theme], Figure], theme: Theme) -> str:
         r'width="([\d.]+)pt" height="([\d.]+)pt"', r'width="\1" height="\2"', svg[svg.index("<svg") :]
     )
     return re.sub(r"font-family: [^;\"]*", f"font-family: {FONT}", svg)
+
+
+def write_svg(draw: Callable[[Theme], Figure], path: Path) -> Path:
+    """Write a figure as a file of its own, light, on an opaque ground.
+
+    Args:
+        draw: Makes the figure, as for :func:`to_svg`.
+        path: The file.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    svg = to_svg(draw, LIGHT).replace("<svg", f'<svg style="background:{LIGHT.paper}"', 1)
+    with atomic_write(path) as temporary:
+        temporary.write_text(svg, encoding="utf-8")
+    return path
 
 
 def styled(theme: Theme) -> AbstractContextManager[None]:

@@ -11,10 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.report.panels import box, empty, note, scale, title
 from riemann_noise_pytorch.report.tables import arm_label
-from riemann_noise_pytorch.report.themes import LIGHT, Theme, arm_colour, arm_marker, to_svg
+from riemann_noise_pytorch.report.themes import Theme, arm_colour, arm_marker, write_svg
 from riemann_noise_pytorch.report.trap import Trap
 
 WIDTH, HEIGHT = 700, 320
@@ -35,13 +34,7 @@ def write_trap_figure(trap: Trap, folder: str | os.PathLike[str]) -> Path:
     Raises:
         InputError: It cannot be written.
     """
-    path = Path(folder) / "trap.svg"
-    svg = to_svg(partial(trap_figure, trap), LIGHT).replace(
-        "<svg", f'<svg style="background:{LIGHT.paper}"', 1
-    )
-    with atomic_write(path) as temporary:
-        temporary.write_text(svg, encoding="utf-8")
-    return path
+    return write_svg(partial(trap_figure, trap), Path(folder) / "trap.svg")
 
 
 def trap_figure(trap: Trap, theme: Theme) -> Figure:

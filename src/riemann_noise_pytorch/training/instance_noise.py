@@ -11,7 +11,7 @@ The papers leave the schedule open; those below are ours, but for the adaptive o
 
 References:
     Sonderby, Caballero, Theis, Shi and Huszar (2017), Amortised MAP inference for image super-resolution,
-    arXiv:1610.04490, Section 3.2.2.
+    arXiv:1610.04490.
     Arjovsky and Bottou (2017), Towards principled methods for training generative adversarial networks,
     arXiv:1701.04862, Section 3.
     Karras et al. (2020), Training generative adversarial networks with limited data, arXiv:2006.06676 (an
@@ -34,7 +34,7 @@ from riemann_noise_pytorch.training.validation import MOST_INSTANCE_NOISE
 FALLEN_TO = 0.01
 """Where the exponential is at its end, before that is subtracted."""
 PACE = 0.1
-"""Change of the adaptive deviation over 1000 images, for each unit by which the accuracy misses its target."""
+"""Change of the adaptive deviation over 1000 images, for each unit by which accuracy and target differ."""
 
 
 def _constant(t: float) -> float:  # noqa: ARG001 - the others look at the time
@@ -50,7 +50,7 @@ def _cosine(t: float) -> float:
 
 
 def _exponential(t: float) -> float:
-    return (FALLEN_TO**t - FALLEN_TO) / (1.0 - FALLEN_TO)
+    return (math.pow(FALLEN_TO, t) - FALLEN_TO) / (1.0 - FALLEN_TO)
 
 
 SCHEDULES: Final[Mapping[str, Callable[[float], float]]] = MappingProxyType(
@@ -143,7 +143,8 @@ class InstanceNoise:
         """Add noise to the real and to the generated images, drawn from the seed, the step and the process.
 
         Args:
-            batch: The images; the generated ones keep their graph to the generator.
+            batch: The images; the generated ones keep their graph to the generator. Those in half precision
+                become float32 ones, in which small noise is not rounded away.
             sigma: The deviation; at 0 nothing is drawn, and the batch is given as it is.
             step: The step, from 0.
         """

@@ -20,7 +20,7 @@ from accelerate.utils import (
 from torch import Tensor, nn
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.config import Device, TrainConfig
 
 _PATIENCE = timedelta(hours=6)
 """How long processes wait for one another: the first alone hashes the images, which may take an hour."""
@@ -40,10 +40,8 @@ def make_accelerator(config: TrainConfig, run_dir: str | os.PathLike[str]) -> Ac
     Raises:
         InputError: The device, the precision or the tracker cannot be had.
     """
-    cuda = torch.cuda.is_available()
-    if config.device == "cuda" and not cuda:
-        raise InputError("device cuda was asked for, but torch finds no GPU here; give device cpu")
-    wanted = "cuda" if cuda and config.device != "cpu" else "cpu"
+    require_device(config.device)
+    wanted = "cuda" if torch.cuda.is_available() and config.device != "cpu" else "cpu"
     if config.precision == "fp16" and wanted == "cpu":
         raise InputError("precision fp16 needs a GPU, and torch finds none here; give precision bf16 or no")
     tracker = None if config.tracker == "none" else config.tracker
@@ -64,6 +62,16 @@ def make_accelerator(config: TrainConfig, run_dir: str | os.PathLike[str]) -> Ac
     if accelerator.device.type != wanted:
         raise _other_settings(config)
     return accelerator
+
+
+def require_device(device: Device) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        InputError: There is no GPU.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda was asked for, but torch finds no GPU here; give device cpu")
 
 
 def synchronise_norms(module: nn.Module, accelerator: Accelerator) -> None:

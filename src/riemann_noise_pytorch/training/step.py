@@ -1,8 +1,8 @@
 """One training step: the discriminator's update and penalty, the generator's update and penalty, the average.
 
-D7: the images that the generator makes serve both players, as in the original DCGAN code. With instance noise,
-both players and the penalty see the same blurred images. Everything random is drawn from the seed and the step:
-latents for the batch of all processes, noise for each process.
+D7: the images that the generator makes serve both players, as in the original DCGAN code. With instance
+noise, both players and the penalty see the same blurred images. Everything random is drawn from the seed and
+the step: latents for the batch of all processes, noise for each process.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Signs that a GAN is going wrong, read from what every tick measures anyway, each with what would help.
 
-A sign is told once when it appears, and again only after it has gone. What came before is read from the lines
-of ``stats.jsonl``, so a resumed run says what an uninterrupted one would have said.
+A sign is told once when it appears, and again only after it was gone for a while. What came before is read
+from the lines of ``stats.jsonl``, so a resumed run says what an uninterrupted one would have said.
 
 The thresholds are ours: no published rule is known to us. ``docs/stabilisation.md`` tells on which runs they
 were looked at.
@@ -32,6 +32,8 @@ UNSEEN = 3.0
 YOUNG = 5
 YOUNG_STEPS = 100
 """Ticks, and steps, at the beginning of a run of which nothing is said: everything changes then."""
+QUIET = 10
+"""Ticks without a sign after which it has gone."""
 MEMORY = 200
 """Ticks that are looked at: what is usual, or the widest, is that of so many."""
 
@@ -47,14 +49,18 @@ class Sign:
         name: In a word.
         seen: From the last lines to what is seen, in words; empty if it is not.
         remedy: From the options to what would help.
+        explained_by: Name of a sign that brings this one along; while that is there, this is not told.
         needs_boundary: Whether it asks where the discriminator draws the line between real and generated
             images, which that of the Wasserstein loss does not.
+        of_average: Whether it looks at samples of the averaged generator, which remembers its start for long.
     """
 
     name: str
     seen: Callable[[Sequence[Line]], str]
     remedy: Callable[[TrainConfig], str]
+    explained_by: str = ""
     needs_boundary: bool = False
+    of_average: bool = False
 
 
 @final
@@ -70,7 +76,9 @@ class Symptoms:
         self._config = config
         self._signs = [s for s in SIGNS if not (s.needs_boundary and config.loss == "wasserstein")]
         self._lines: deque[Line] = deque(maxlen=MEMORY)
-        self._present: set[str] = set()
+        self._ticks = 0
+        self._seen_at: dict[str, int] = {}
+        self._settled = 2000 * config.ema_kimg if config.ema_rampup is None else 0.0
         for line in lines:
             self.look(line)
 
@@ -84,17 +92,28 @@ class Symptoms:
             A sentence for each: when, which sign, what is seen, and the options that would help.
         """
         self._lines.append(line)
+        self._ticks += 1
         lines = list(self._lines)
         step = line["images_seen"] // self._config.batch
-        is_young = len(lines) <= YOUNG or step < YOUNG_STEPS
+        if len(lines) <= YOUNG or step < YOUNG_STEPS:
+            return []
         told = []
         for sign in self._signs:
-            what = "" if is_young else sign.seen(lines)
-            if what and sign.name not in self._present:
+            what = sign.seen(self._of_settled_average(lines) if sign.of_average else lines)
+            if not what or self._is_present(sign.explained_by):
+                continue
+            if not self._is_present(sign.name):
                 when = f"at step {step} ({line['kimg']:g} kimg)"
                 told.append(f"{when}: {sign.name}: {what}; {sign.remedy(self._config)}")
-            (self._present.add if what else self._present.discard)(sign.name)
+            self._seen_at[sign.name] = self._ticks
         return told
+
+    def _is_present(self, name: str) -> bool:
+        return name in self._seen_at and self._ticks - self._seen_at[name] <= QUIET
+
+    def _of_settled_average(self, lines: Sequence[Line]) -> Sequence[Line]:
+        """The lines from two half-lives of the average on."""
+        return [line for line in lines if line["images_seen"] >= self._settled]
 
 
 def _saturated(lines: Sequence[Line]) -> str:
@@ -159,13 +178,10 @@ def _slower(config: TrainConfig) -> str:
     return f"lower lr_g, which is {config.lr_g:g}, or {_smoother(config)}"
 
 
-def _more_diverse(config: TrainConfig) -> str:
-    return f"this run will hardly recover: begin anew, and {_smoother(config)}"
-
-
+SATURATION = "a saturated discriminator"
 SIGNS = (
-    Sign("a saturated discriminator", _saturated, _smoother, needs_boundary=True),
-    Sign("collapse", _collapsed, _more_diverse),
+    Sign(SATURATION, _saturated, _smoother, needs_boundary=True),
+    Sign("collapse", _collapsed, _smoother, of_average=True),
     Sign("oscillation", _swinging, _slower, needs_boundary=True),
-    Sign("exploding gradients", _exploding, _slower),
+    Sign("exploding gradients", _exploding, _slower, explained_by=SATURATION),
 )

@@ -199,8 +199,8 @@ def _check_instance_noise(config: "TrainConfig") -> None:
         )
     if not 0.5 < config.instance_noise_target < 1:
         raise InputError(
-            f"instance_noise_target is {config.instance_noise_target:g}, but the share of images about which a "
-            "discriminator is right lies between 0.5 (guessing) and 1 (always); give 0.8 or so"
+            f"instance_noise_target is {config.instance_noise_target:g}, but the share of images about which "
+            "a discriminator is right lies between 0.5 (guessing) and 1 (always); give 0.8 or so"
         )
     if config.instance_noise_schedule == "adaptive" and config.loss == "wasserstein":
         raise InputError(
