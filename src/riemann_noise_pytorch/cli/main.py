@@ -35,6 +35,9 @@ VERBS = {
     "compare": Verb("compare", "train with no, Euclidean and Riemannian noise, measure, and write a report"),
     "trap": Verb("trap", "train generators of too few and of enough dimensions on data of known dimension"),
     "verify-theory": Verb("verify_theory", "hold each lemma and theorem of the paper against an experiment"),
+    "rescue": Verb(
+        "rescue", "see which regulariser rescues a GAN that collapses, and at what cost elsewhere"
+    ),
     "toy": Verb("toy", "see what regularisation does to small GANs on a mixture of Gaussians"),
 }
 

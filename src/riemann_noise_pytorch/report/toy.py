@@ -1,0 +1,68 @@
+"""The page of the toy: one self-contained HTML file, what is seen first; figure and animation beside it."""
+
+import base64
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from riemann_noise_pytorch.report.page import View, diagram, flat, write_page
+from riemann_noise_pytorch.report.tables import Table
+from riemann_noise_pytorch.report.toy_animation import write_animation
+from riemann_noise_pytorch.report.toy_figure import good_panel, modes_panel, points_figure, write_figure
+from riemann_noise_pytorch.report.toy_records import ToyRecords, read_toy
+from riemann_noise_pytorch.report.toy_tables import toy_table
+
+
+def write_toy_report(folder: Path) -> Path:
+    """Write ``report.html``, ``figure.png`` and ``animation.png`` into a folder of the toy.
+
+    Args:
+        folder: Written by ``riemann-noise toy``: ``records.jsonl`` and ``artifacts/``.
+
+    Returns:
+        The page's path. Equal folders give equal pages, byte for byte.
+
+    Raises:
+        InputError: Records or points are missing or damaged, or a file cannot be written.
+    """
+    records = read_toy(Path(folder))
+    write_figure(records, records.folder / "figure.png")
+    animation = write_animation(records, records.folder / "animation.png")
+    return write_page("toy.html", _view(records, animation), records.folder / "report.html")
+
+
+def _view(records: ToyRecords, animation: Path) -> View:
+    """Everything that the template prints."""
+    setup = records.setup
+    losses = list(dict.fromkeys(arm.generator_loss for arm in records.arms))
+    figures = [
+        diagram(partial(points_figure, records, place), f"Generated points over training, seed {seed}.")
+        for place, seed in enumerate(setup.seeds)
+    ]
+    panels = [
+        diagram(partial(draw, records, loss), f"{what} over training, {loss} loss.")
+        for draw, what in ((modes_panel, "Modes found"), (good_panel, "Share of good points"))
+        for loss in losses
+    ]
+    return {
+        "sentences": records.sentences,
+        "mixture": setup.mixture,
+        "modes": len(records.centres),
+        "seeds": list(setup.seeds),
+        "steps": setup.steps[-1],
+        "table_view": _grouped(toy_table(records)),
+        "figures": figures,
+        "panel_list": panels,
+        "animation": f"data:image/png;base64,{base64.b64encode(animation.read_bytes()).decode()}",
+        "option_lines": flat(setup.options),
+        "environment": flat({"package": setup.version, "commit": setup.commit} | dict(setup.environment)),
+    }
+
+
+def _grouped(table: Table) -> View:
+    """Rows that share their first cell, together."""
+    groups = [
+        {"name": name, "rows": [{"cells": row[1:], "arm": arm} for row, arm in same]}
+        for name, same in groupby(zip(table.rows, table.arms, strict=True), key=lambda pair: pair[0][0])
+    ]
+    return {"title": table.title, "columns": table.columns, "groups": groups}
