@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from riemann_noise_pytorch.cli.compare import make_console, print_comparison
 from riemann_noise_pytorch.report import read_comparison
@@ -25,11 +26,17 @@ from tests.report.compare_folder import METRICS, Folder, fabricate
         (["--out", "full"], "full"),
         (["--out", "full/precious/new"], "precious"),
         (["--report"], "unknown option '--report'"),
+        (["--device", "cuda"], "torch finds no GPU here"),
     ],
 )
 def test_what_cannot_be_done_is_refused(
-    arguments: list[str], words: str, tmp_path: Path, refused: Callable[..., str]
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    refused: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious").write_text("kept")

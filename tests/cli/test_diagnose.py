@@ -52,6 +52,24 @@ def integers(z):
 integers.z_dim = 16
 
 
+class Cast(Bottleneck):
+    """Takes no other precision."""
+
+    def forward(self, z):
+        return super().forward(z.float())
+
+
+class Inner(Bottleneck):
+    """Computes in float32 whatever it is converted to."""
+
+    def forward(self, z):
+        weights = (self.wide.weight.float(), self.wide.bias.float())
+        return nn.functional.linear(self.narrow(z).float().tanh(), *weights).tanh().view(-1, 1, 8, 8)
+
+
+cast, inner = Cast(), Inner()
+
+
 def nothing(z):
     return generator(z) * float("nan")
 
@@ -101,6 +119,24 @@ def test_a_generator_of_the_users_own_is_diagnosed(
     assert ranks == {"narrow": [5, 5], "wide": [5, 5], "image": [5, 5]}
 
 
+@pytest.mark.parametrize("name", ["cast", "inner"])
+def test_a_generator_that_cannot_run_in_float64_is_measured_as_it_is(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = ["--num-latents", "1", "--pairs", "100", "--samples", "32"]
+    assert main(["diagnose", f"own.py:{name}", *quick]) == 0
+    printed = capsys.readouterr()
+    assert "in float32, for the generator does not run in float64 throughout" in printed.out
+    assert "MC (z, 100 pairs, std 0.0001)" in printed.out
+    assert "--precision" not in printed.out + printed.err
+    assert "UserWarning" not in printed.err
+    assert sorted(path.name for path in (tmp_path / "diagnosis").iterdir()) == [
+        "diagnosis.html",
+        "diagnosis.jsonl",
+        "diagnosis.safetensors",
+    ]
+
+
 def test_a_run_is_diagnosed_in_its_folder(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,7 +146,8 @@ def test_a_run_is_diagnosed_in_its_folder(
     printed = capsys.readouterr().out
     assert "dimension of the data" in printed
     assert "variance by latent in all" in printed
-    assert (copy / "diagnosis.html").is_file()
+    assert (copy / "diagnosis" / "diagnosis.html").is_file()
+    assert not list(copy.glob("diagnosis.*"))
 
 
 def test_the_table_on_a_terminal_has_bars_where_there_is_room(tmp_path: Path) -> None:
@@ -182,6 +219,10 @@ def test_what_cannot_be_done_is_refused(
         (["own.py:integers"], "own.py:integers returns torch.uint8"),
         (["own.py:nothing"], "own.py:nothing is not finite"),
         (["own.py:two"], "own.py:two fails on"),
+        (
+            ["own.py:generator", "--memory-mib", "1e-9"],
+            "give more memory (--memory-mib, in Python memory_mib=)",
+        ),
     ],
 )
 def test_a_generator_that_cannot_be_diagnosed_is_told_in_one_line(
@@ -192,7 +233,7 @@ def test_a_generator_that_cannot_be_diagnosed_is_told_in_one_line(
     assert words in printed.err.splitlines()[-1]
     assert "Traceback" not in printed.err
     assert printed.out == ""
-    assert not Path("diagnosis.html").exists()
+    assert not Path("diagnosis", "diagnosis.html").exists()
 
 
 def test_several_processes_are_refused(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:

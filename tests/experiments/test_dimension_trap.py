@@ -4,10 +4,12 @@ import dataclasses
 import itertools
 
 import pytest
+import torch
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.dimension_trap import dimension_trap
 from riemann_noise_pytorch.experiments.records import read_records
+from riemann_noise_pytorch.experiments.trap_arm import sample_dimensions
 from riemann_noise_pytorch.experiments.trap_options import TrapConfig
 from riemann_noise_pytorch.report.trap import read_trap, trap_table
 from riemann_noise_pytorch.report.trap_figures import write_trap_figure
@@ -54,6 +56,10 @@ def test_the_data_are_measured_alike_and_are_no_further_from_themselves_than_not
     (data,) = of(read_records(finished / "records.jsonl"), "data")
     assert data["name"] == "manifold-16"
     assert data["js"]["low"] <= 0
+
+
+def test_samples_of_a_collapsed_generator_have_no_dimension_and_end_nothing():
+    assert sample_dimensions(torch.zeros(400, 1, 16, 16, dtype=torch.uint8), lambda *stage: None) == []
 
 
 def test_the_rank_falls_with_depth_but_never_grows(finished):

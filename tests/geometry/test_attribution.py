@@ -53,6 +53,12 @@ def test_a_bilinear_generator_has_its_closed_form(coefficients):
     assert result.interaction == pytest.approx(c**2 / whole, abs=0.12)
 
 
+def test_where_nothing_varies_there_is_no_interaction_either():
+    result = attribution(Bilinear(0, 0, 0, 0), samples=32)
+    assert [(share.first, share.total) for share in result.groups] == [(0, 0)] * 3
+    assert result.interaction == 0
+
+
 def test_shares_of_inputs_that_add_up_sum_to_one():
     result = attribution(Bilinear(1, 2, 0, 0.5), samples=2000, batch=1000)
     assert sum(share.first for share in result.groups) == pytest.approx(1, abs=0.05)

@@ -1,5 +1,8 @@
 """Products with Jacobians are the same in every way, and the way is the first that works."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -99,6 +102,33 @@ def test_forward_products_record_nothing_for_reverse_mode():
     for batched in (True, False):
         pushed = Forward(lambda x: {"last": weight * x}, X, batched).push(V)
         assert not pushed["last"].requires_grad
+
+
+WARNING_FREE = """
+import warnings
+
+import torch
+
+from riemann_noise_pytorch.geometry.derivatives import fitting_way
+
+said = []
+warnings.showwarning = lambda message, *where: said.append(str(message))
+
+def noisy(x):
+    warnings.warn("the function's own", FutureWarning, stacklevel=1)
+    return {"y": x.sin()}
+
+fit = fitting_way(noisy, torch.ones(3))
+fit.way.push(torch.ones(2, 3))
+print(fit.way.mode, set(said))
+"""
+
+
+def test_torchs_warning_of_its_own_scripts_is_not_shown_and_others_are():
+    command = [sys.executable, "-c", WARNING_FREE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == """forward {"the function's own"}\n"""
+    assert done.stderr == ""
 
 
 def test_the_chunk_follows_the_memory():

@@ -1,8 +1,11 @@
 """Definition 1: the matrix of partial derivatives, in every mode, of any network."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet18
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.geometry.derivatives import MODES
@@ -10,6 +13,7 @@ from riemann_noise_pytorch.geometry.jacobian import jacobian
 from riemann_noise_pytorch.geometry.still import still
 from riemann_noise_pytorch.models.dcgan import DCGANGenerator
 from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
+from riemann_noise_pytorch.noise.pairs import counted_normal
 from tests.geometry import operations
 from tests.noise.networks import CASES
 
@@ -79,6 +83,68 @@ def test_modes_agree_on_networks(name):
     torch.testing.assert_close(double, reverse, rtol=0, atol=1e-12 * scale)
 
 
+class Part(nn.Module):
+    """A network between a layer that feeds it and what is taken from its result."""
+
+    def __init__(self, shape, part, take=lambda result: result):
+        super().__init__()
+        self.start = nn.Sequential(nn.Linear(6, math.prod(shape)), nn.Unflatten(1, shape))
+        self.part, self.take = part, take
+
+    def forward(self, z):
+        return self.take(self.part(self.start(z)))
+
+
+class InW(nn.Module):
+    """StyleGAN2 from one w for all of its rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.synthesis = NETWORKS["stylegan2"]().synthesis
+
+    def forward(self, w):
+        return self.synthesis(w[:, None].repeat(1, 4, 1))
+
+
+class Attends(nn.MultiheadAttention):
+    def forward(self, x):
+        return super().forward(x, x, x)[0]
+
+
+MORE_NETWORKS = {
+    "stylegan2 in w": InW,
+    "torchvision resnet": lambda: Part((3, 32, 32), resnet18(num_classes=9)),
+    "torchvision segmentation": lambda: Part(
+        (3, 32, 32), CASES["torchvision segmentation"].network(), lambda result: result["out"]
+    ),
+    "attention": lambda: Part((5, 8), Attends(8, 2, batch_first=True)),
+    "transformer": lambda: Part(
+        (5, 8), nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 12, batch_first=True), 2)
+    ),
+    "lstm": lambda: Part((5, 4), nn.LSTM(4, 3, batch_first=True), lambda result: result[0]),
+    "gru": lambda: Part((5, 4), nn.GRU(4, 3, batch_first=True), lambda result: result[0]),
+    "no forward rule": lambda: Part((9,), nn.Tanh(), operations.ReverseOnly.apply),
+}
+
+STEP = 1e-5
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *MORE_NETWORKS])
+def test_eq1_products_are_difference_quotients_of_networks(name):
+    torch.manual_seed(0)
+    with still((NETWORKS | MORE_NETWORKS)[name](), 6) as net, torch.no_grad():
+        assert (net.dtype, net.remark) == (torch.float64, "")
+        image = net.at(1)
+        for index in range(2):
+            z, v = counted_normal(index, 0, (2, 6))
+            quotient = (image(z + STEP * v) - image(z - STEP * v)).flatten() / (2 * STEP)
+            matrix = jacobian(image, z)
+            assert matrix.shape == (len(quotient), 6)
+            assert float((matrix.jvp(v) - quotient).norm()) < 1e-6 * float(quotient.norm())
+            u = counted_normal(index, 1, (1, len(quotient)))[0]
+            assert float(matrix.vjp(u) @ v) == pytest.approx(float(u @ quotient), rel=1e-6)
+
+
 @pytest.mark.parametrize("mode", [None, *MODES])
 def test_products_are_those_with_the_whole_matrix(mode):
     matrix = jacobian(polar, X, mode=mode)
@@ -138,11 +204,24 @@ def test_the_memory_changes_the_chunk_and_not_the_matrix(mode):
     torch.testing.assert_close(least.jvp(torch.eye(7)), whole.jvp(torch.eye(7)), rtol=1e-14, atol=1e-16)
 
 
+WEIGHT = nn.Parameter(torch.ones(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("mode", [None, "forward", "reverse"])
+@pytest.mark.parametrize("result", [torch.ones(3), WEIGHT.repeat(2), torch.ones(1)])
+def test_a_constant_has_the_jacobian_0(result, mode):
+    matrix = jacobian(lambda x: result.clone(), X, mode=mode)
+    assert torch.equal(matrix.dense(), X.new_zeros((len(result), 2)))
+    assert not matrix.jvp(X).any()
+    assert not matrix.vjp(torch.ones(len(result))).any()
+
+
 @pytest.mark.parametrize(
     ("function", "error", "cause"),
     [
         (lambda x: x.detach(), InputError, "no derivative"),
-        (lambda x: torch.ones(3), InputError, "no derivative"),
+        (lambda x: x.detach() * WEIGHT, InputError, "no derivative"),
+        (lambda x: torch.from_numpy(x.detach().numpy()).log(), InputError, "no derivative"),
         (lambda x: x.round().long(), InputError, "gives torch.int64"),
         (lambda x: (x, x), InputError, "gives tuple"),
         (lambda x: x[:0], InputError, "which has no derivative"),

@@ -1,6 +1,7 @@
 """The limit of Eq. 19 at a point, against singular values, random steps and closed forms."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -102,6 +103,14 @@ def test_float32_is_taken_as_it_is():
     matrix = random(30, 10).float()
     result = measure(linear(matrix), random(1, 10)[0].float())
     assert result.norm == pytest.approx(np.linalg.norm(matrix.numpy().astype(float), 2), rel=1e-6)
+
+
+def test_images_that_still_require_a_gradient_make_no_warning():
+    x, stretch = random(1, 4)[0], random(1, 4, seed=1)[0].requires_grad_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = local_condition(lambda v: stretch * v, lambda u: stretch * u, x, stretch * x)
+    assert found.norm == pytest.approx(float(stretch.detach().abs().max()))
 
 
 def test_a_map_that_stands_still_has_condition_0():

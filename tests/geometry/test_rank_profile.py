@@ -1,5 +1,7 @@
 """Lemma 2: ranks of layers, where they were planted, and that they never grow along a chain."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -8,11 +10,13 @@ from torch import nn
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.geometry.rank import rank_report
-from riemann_noise_pytorch.geometry.rank_profile import rank_profile
-from riemann_noise_pytorch.geometry.spectrum import spectrum_of
+from riemann_noise_pytorch.geometry.rank_profile import _spectra, rank_profile
+from riemann_noise_pytorch.geometry.spectrum import Columns, spectrum_of
 from riemann_noise_pytorch.models.dcgan import DCGANGenerator
 from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.noise.layers import EuclideanNoise
+from riemann_noise_pytorch.noise.pairs import counted_normal
+from riemann_noise_pytorch.seeds import derive
 from tests.geometry import operations
 from tests.noise.networks import CASES
 
@@ -144,20 +148,67 @@ def test_more_noise_than_memory_gives_ranks_that_are_at_least():
 
 
 def test_what_does_not_fit_into_memory_is_sketched_with_the_same_ranks():
-    network = chain(20, 12, 12, sizes=(20, 4000, 6000, 50))
-    exact, sketch = (rank_profile(network, 20, memory_mib=memory, num_latents=1) for memory in (1024, 0.5))
+    network = chain(20, 12, 12, sizes=(20, 400, 600, 50))
+    exact, sketch = (rank_profile(network, 20, memory_mib=memory, num_latents=1) for memory in (1024, 0.1))
     assert sketch.sketched
     assert not exact.sketched
     assert ranks(sketch) == ranks(exact) == [20, 12, 12]
-    with pytest.raises(InputError, match="give more by memory_mib=, or choose fewer layers"):
+    with pytest.raises(InputError, match=r"--memory-mib, in Python memory_mib=.*choose fewer layers"):
         rank_profile(network, 20, memory_mib=0.01)
 
 
+def rank_by_autograd(network, z, layer):
+    """The rank of a layer of a copy in float64, from torch's own Jacobian and rank."""
+    network = copy.deepcopy(network).double()
+    part = network if layer == "image" else network.get_submodule(layer)
+    found = []
+    part.register_forward_hook(lambda part, args, result: found.append(result))
+
+    def result(z):
+        network(z.unsqueeze(0))
+        return found.pop().flatten()
+
+    return int(torch.linalg.matrix_rank(torch.autograd.functional.jacobian(result, z)))
+
+
 @pytest.mark.parametrize("name", ["sequential", "stages", "1-d", "fully connected"])
-def test_foreign_networks_have_a_profile(name):
-    profile = rank_profile(CASES[name].network(), 8, num_latents=1)
+def test_foreign_networks_have_the_ranks_of_torchs_own_jacobian(name):
+    network = CASES[name].network()
+    profile = rank_profile(network, 8, num_latents=1)
+    z = counted_normal(derive(0, "rank latents"), 0, (1, 8))[0]
     assert profile.layers[-1].name == "image"
-    assert all(0 <= layer.rank <= 8 for layer in profile.layers)
+    assert ranks(profile) == [rank_by_autograd(network, z, layer.name) for layer in profile.layers]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_spectra_depend_neither_on_the_number_of_threads_nor_on_each_other(threads):
+    def collectors():
+        for size in (2000, 7, 300, 50):
+            columns = Columns(size, 40, dtype=torch.float64)
+            columns.add(0, torch.randn(40, size, dtype=torch.float64, generator=torch.manual_seed(size)))
+            yield columns
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = [columns.spectrum() for columns in collectors()]
+        torch.set_num_threads(threads)
+        together = _spectra(list(collectors()), torch.device("cpu"), 40)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert [spectrum.shape for spectrum in together] == [(2000, 40), (7, 40), (300, 40), (50, 40)]
+    assert all(torch.equal(a.values, b.values) for a, b in zip(alone, together, strict=True))
+
+
+def test_the_number_of_threads_is_put_back_after_an_error():
+    missing = Columns(9, 2, dtype=torch.float64)
+    before = torch.get_num_threads()
+    with pytest.raises(InputError, match="column 0 of 2 was not added"):
+        _spectra([missing, missing], torch.device("cpu"), 2)
+    assert torch.get_num_threads() == before
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == before
 
 
 def test_networks_with_classes_and_functions_have_a_profile():
@@ -204,6 +255,7 @@ def test_bad_settings_are_refused_before_anything_is_computed():
     network = chain(6, 6, sizes=(6, 9, 9))
     for settings, cause in (
         ({"num_latents": 0}, "number of latents is 0"),
+        ({"num_latents": 1.5}, "number of latents is 1.5; give a whole number"),
         ({"tolerance": 1e-18}, "tolerance must be below 1 and at least"),
         ({"tolerance": 1.0}, "tolerance must be below 1"),
         ({"layers": "2"}, "unknown layer '2'"),

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
+from riemann_noise_pytorch.geometry.jacobian import jacobian
+from riemann_noise_pytorch.geometry.rank_profile import rank_profile
 from riemann_noise_pytorch.geometry.still import still
 from riemann_noise_pytorch.models.dcgan import DCGANGenerator
 from riemann_noise_pytorch.models.precision import use_half
@@ -26,6 +28,21 @@ class Noisy(nn.Module):
 
     def forward(self, z):
         return self.noise(self.linear(z).view(-1, 3, 2, 2))
+
+
+class Starts(nn.Module):
+    """One thing that happens to the latent, and layers that have parameters."""
+
+    z_dim = 8
+
+    def __init__(self, start, noise=0.0):
+        super().__init__()
+        self.start = start
+        self.linear = nn.Linear(8, 12)
+        self.noise = EuclideanNoise(strength=noise)
+
+    def forward(self, z):
+        return self.noise(self.linear(self.start(z)).view(-1, 3, 2, 2)).sin()
 
 
 class Ends(nn.Module):
@@ -54,7 +71,7 @@ def test_the_image_of_a_sample_is_that_of_shared_noise_in_a_batch():
         expected = pairs.one(points, 0)
     with still(network, seed=3) as net:
         for index in (4, 0, 2):
-            torch.testing.assert_close(net.at(index)(points[index]), expected[index], rtol=1e-14, atol=0)
+            torch.testing.assert_close(net.at(index)(points[index]), expected[index], rtol=1e-14, atol=1e-15)
 
 
 def test_noise_is_the_same_at_every_call_and_differs_between_samples():
@@ -244,7 +261,7 @@ UNSEEN = torch.Generator().manual_seed(0)
         (Ends(lambda x: x.sum()), "returns shape"),
         (Ends(lambda x: x.detach()), "no derivative in the latent"),
         (Ends(lambda x: torch.from_numpy(x.detach().numpy())), "no derivative in the latent"),
-        (lambda z: torch.ones(len(z), 3), "no derivative in the latent"),
+        (lambda z: z.detach() @ torch.ones(8, 3, dtype=z.dtype), "no derivative in the latent"),
         (Ends(lambda x: x.bfloat16().float()), "computes in torch.bfloat16 inside"),
         (Ends(lambda x: x + torch.randn(x.shape, generator=UNSEEN)), "different images for the same latent"),
     ],
@@ -255,9 +272,72 @@ def test_generators_that_have_no_derivative_are_refused_in_one_line(network, cau
     assert "\n" not in str(caught.value)
 
 
+def without_gradient(z):
+    with torch.no_grad():
+        return z * 2
+
+
+CUTS = {
+    "detach": lambda z: z.detach(),
+    "data": lambda z: z.data,
+    "no_grad": without_gradient,
+    "numpy": lambda z: torch.from_numpy(z.detach().numpy()),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, None])
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_latent_that_is_cut_off_before_layers_with_parameters_is_refused(cut, dtype):
+    network = Starts(CUTS[cut])
+    assert network(Z.float()[None]).requires_grad  # for the sake of the parameters
+    with (
+        pytest.raises(InputError, match="no derivative in the latent, though") as caught,
+        still(network, dtype=dtype),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+    assert all(p.requires_grad and p.grad is None for p in network.parameters())
+
+
+IGNORING = {
+    "constant": torch.zeros_like,
+    "times zero": lambda z: z * 0,
+    "cut off as well": lambda z: z.detach() * 0,
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, None])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("ignoring", IGNORING)
+def test_a_network_that_ignores_its_latent_has_the_derivative_0(ignoring, noise, dtype):
+    network = Starts(IGNORING[ignoring], noise)
+    with still(network, dtype=dtype) as net:
+        z = Z.to(net.dtype)
+        assert torch.equal(net.at(0)(z), net.at(0)(-z))
+        for mode in (None, "forward", "reverse"):
+            matrix = jacobian(net.at(0), z, mode=mode)
+            assert torch.equal(matrix.dense(), torch.zeros(12, 8, dtype=net.dtype))
+    profile = rank_profile(network, dtype=dtype, num_latents=2)
+    assert [layer.highest for layer in profile.layers] == [0] * len(profile.layers)
+
+
+def test_a_gradient_that_fails_is_none_that_is_missing():
+    class ForwardOnly(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * x
+
+        @staticmethod
+        def backward(ctx, upstream):
+            raise NotImplementedError
+
+    with still(Starts(ForwardOnly.apply)) as net:
+        assert net.remark == ""
+
+
 def test_images_with_nan_name_the_layer():
     network = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Softplus())
-    nn.init.constant_(network[1].weight, torch.inf)
+    nn.init.constant_(network[1].weight, torch.nan)
     with pytest.raises(NonFiniteError, match="layer '1' gives it first"), still(network, 8):
         pass
     with pytest.raises(NonFiniteError, match="NaN or infinity"), still(lambda z: z.log(), 8):

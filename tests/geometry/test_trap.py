@@ -1,5 +1,7 @@
 """Theorem 1 in words: what growth and divergence say of a generator of too low a rank."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -74,3 +76,11 @@ def test_theorem1_each_case_is_named_with_its_numbers(rank, growth, js, case, wo
 def test_unfit_growths_are_refused(kimg, norms, words):
     with pytest.raises(InputError, match=words):
         jacobian_growth(kimg, norms)
+
+
+@pytest.mark.parametrize("d_x", [math.nan, math.inf, 0, -3])
+def test_data_without_a_dimension_are_refused(d_x):
+    with pytest.raises(
+        InputError, match=f"the dimension of the data is {d_x:g}; give a finite number above 0"
+    ):
+        trap_report(8, d_x, None, bound(0.6))

@@ -97,7 +97,9 @@ def test_the_commands_of_the_documents_exist() -> None:
         (ROOT / "CONTRIBUTING.md").read_text(),
         *(p.read_text() for p in (ROOT / "docs").glob("*.md")),
     ]
-    verbs = {verb for text in texts for verb in re.findall(r"^\s*riemann-noise ([a-z]+)", text, re.MULTILINE)}
+    verbs = {
+        verb for text in texts for verb in re.findall(r"^\s*riemann-noise ([a-z-]+)", text, re.MULTILINE)
+    }
     targets = {name for text in texts for name in re.findall(r"`?make ([a-z-]+)`", text)}
     assert verbs <= set(VERBS)
     makefile = (ROOT / "Makefile").read_text()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from riemann_noise_pytorch.report.tables import Table
 
 STYLES = {"problem": "bold red", "note": "bold yellow", "good": "bold green"}
+FOLDER = "diagnosis"
 WIDE = 100
 """Columns of a terminal from which on shapes and bars have room."""
 BAR = 12
@@ -41,8 +42,8 @@ class DiagnoseOptions:
     file.py:name."""
     config: tyro.conf.OmitArgPrefixes[DiagnoseConfig]
     out: Path | None = None
-    """Folder of diagnosis.jsonl, diagnosis.safetensors and diagnosis.html. None: the run's, or the current
-    one."""
+    """Folder of diagnosis.jsonl, diagnosis.safetensors and diagnosis.html. None: diagnosis in the folder of
+    the run, or for anything else in the current one."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     if target.generator is None:
         raise InputError(f"{target.name} is a set of images; give a run, a snapshot or a callable")
-    out = options.out or (Path(options.target) if target.kind == "run" else Path())
+    out = options.out or (Path(options.target) if target.kind == "run" else Path()) / FOLDER
     require_writable(out)
     with EvaluateDisplay(make_console(stderr=True)) as display:
         diagnose(target, config, out=out, report=display.update, say=display.say)

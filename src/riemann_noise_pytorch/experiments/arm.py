@@ -1,5 +1,6 @@
 """One arm of a comparison under one seed: train a generator, measure it, keep what a page shows of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -32,8 +33,55 @@ Report = Callable[[str, int, int], None]
 """Called as ``report(stage, done, total)``."""
 
 
+class TrainedRun(ABC):
+    """One training of an experiment: where it lies among the experiment's files, and how it is made.
+
+    Attributes:
+        config: The training, with its seed.
+        out: Folder of the whole experiment.
+    """
+
+    config: TrainConfig
+    out: Path
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The run's name among its experiment's files."""
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of the training."""
+        return self.out / "runs" / self.name
+
+    @property
+    def records(self) -> Path:
+        """The finished run's records; the file is there when all else is."""
+        return self.run_dir / "measurements.jsonl"
+
+    def trained(self, report: Report) -> tuple[Generator, torch.device]:
+        """Train to the end; what an earlier, interrupted attempt finished is kept.
+
+        Args:
+            report: Told of the steps.
+
+        Returns:
+            The averaged generator, and the device that it is on.
+
+        Raises:
+            RiemannNoiseError: The training cannot go on.
+        """
+        resume = (self.run_dir / "config.json").is_file()
+        accelerator = make_accelerator(self.config, self.run_dir)
+        train(
+            self.config, open_data(self.config), self.run_dir, resume=resume, accelerator=accelerator,
+            progress=lambda info: report("training", info.step, info.steps),
+        )  # fmt: skip
+        return load_generator(self.run_dir, device=accelerator.device), accelerator.device
+
+
 @dataclass(frozen=True)
-class Arm:
+class Arm(TrainedRun):
     """One training with its measurements.
 
     Args:
@@ -52,16 +100,6 @@ class Arm:
     def name(self) -> str:
         """The arm's name among its files, such as ``riemannian-seed0``."""
         return f"{self.label}-seed{self.config.seed}"
-
-    @property
-    def run_dir(self) -> Path:
-        """Folder of the training."""
-        return self.out / "runs" / self.name
-
-    @property
-    def records(self) -> Path:
-        """The finished arm's records; the file is there when all else is."""
-        return self.run_dir / "measurements.jsonl"
 
     @property
     def artifacts(self) -> Path:
@@ -93,14 +131,7 @@ def run_arm(arm: Arm, report: Report) -> None:
     Raises:
         RiemannNoiseError: The training or a measurement cannot go on.
     """
-    images = open_data(arm.config)
-    resume = (arm.run_dir / "config.json").is_file()
-    accelerator = make_accelerator(arm.config, arm.run_dir)
-    train(
-        arm.config, images, arm.run_dir, resume=resume, accelerator=accelerator,
-        progress=lambda info: report("training", info.step, info.steps),
-    )  # fmt: skip
-    generator = load_generator(arm.run_dir, device=accelerator.device)
+    generator, _ = arm.trained(report)
     originals = open_data(arm.config, mirror=False)
     real = reference_images(originals, arm.budget.images_a_side(len(originals)))
     untrained = _untrained(arm)

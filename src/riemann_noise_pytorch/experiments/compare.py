@@ -12,7 +12,6 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-import riemann_noise_pytorch
 from riemann_noise_pytorch.data.images import to_uint8
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.arm import (
@@ -27,18 +26,13 @@ from riemann_noise_pytorch.experiments.artifacts import SHOWN_SAMPLES
 from riemann_noise_pytorch.experiments.contrast import contrast, noise_use
 from riemann_noise_pytorch.experiments.options import CompareConfig
 from riemann_noise_pytorch.experiments.pool import Task
-from riemann_noise_pytorch.experiments.records import (
-    Record,
-    commit,
-    environment,
-    read_records,
-    write_records,
-)
+from riemann_noise_pytorch.experiments.records import Record, read_records, setup_record, write_records
 from riemann_noise_pytorch.experiments.resumable import Progress, Workers, open_folder, run_all
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.metrics.sliced_wasserstein import real_floor
 from riemann_noise_pytorch.models.networks import build_generator
 from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.processes import require_device
 from riemann_noise_pytorch.training.state import config_for_images, network_config
 
 REFERENCE = "real images"
@@ -71,6 +65,7 @@ def compare(
         Interrupted: SIGTERM or SIGINT came; finished arms and snapshots are kept.
     """
     config.validate()
+    require_device(config.device)
     folder = Path(out)
     arms = [
         Arm(label, config.training(label, seed), folder, config.budget)
@@ -153,10 +148,7 @@ def _collect(config: CompareConfig, arms: Sequence[Arm]) -> list[Record]:
         for label in config.noise
     }
     setup = {
-        "record": "setup",
-        "version": riemann_noise_pytorch.__version__,
-        "commit": commit(),
-        "environment": environment(config.threads),
+        **setup_record(config.threads),
         "data": data,
         "config": _common(arms),
         "arms": list(config.noise),

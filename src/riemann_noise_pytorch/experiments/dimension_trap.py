@@ -11,20 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import riemann_noise_pytorch
 from riemann_noise_pytorch.experiments.arm import open_data
 from riemann_noise_pytorch.experiments.pool import Task
-from riemann_noise_pytorch.experiments.records import (
-    Record,
-    commit,
-    environment,
-    read_records,
-    write_records,
-)
+from riemann_noise_pytorch.experiments.records import Record, read_records, setup_record, write_records
 from riemann_noise_pytorch.experiments.resumable import Progress, Workers, open_folder, run_all
 from riemann_noise_pytorch.experiments.trap_arm import TrapArm, measure_data, run_arm
 from riemann_noise_pytorch.experiments.trap_options import TrapConfig
 from riemann_noise_pytorch.models.networks import build_generator
+from riemann_noise_pytorch.training.processes import require_device
 from riemann_noise_pytorch.training.state import config_for_images, network_config
 
 DATA = "data"
@@ -64,6 +58,7 @@ def dimension_trap(
         Interrupted: SIGTERM or SIGINT came; finished generators and snapshots are kept.
     """
     config.validate()
+    require_device(config.device)
     folder = Path(out)
     arms = [
         TrapArm(
@@ -93,10 +88,7 @@ def dimension_trap(
 def _collect(config: TrapConfig, arms: Sequence[TrapArm], data: Path) -> list[Record]:
     each = [record for arm in arms for record in read_records(arm.records)]
     setup = {
-        "record": "setup",
-        "version": riemann_noise_pytorch.__version__,
-        "commit": commit(),
-        "environment": environment(config.threads),
+        **setup_record(config.threads),
         "options": dataclasses.asdict(config),
     }
     found = [record for record in each if record["record"] == "arm"]

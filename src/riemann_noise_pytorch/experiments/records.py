@@ -44,6 +44,20 @@ def read_records(path: Path) -> list[Record]:
     return records
 
 
+def setup_record(threads: int) -> Record:
+    """Begin the records of an experiment: what it was made with. Its options come on top.
+
+    Args:
+        threads: Threads of one worker process.
+    """
+    return {
+        "record": "setup",
+        "version": riemann_noise_pytorch.__version__,
+        "commit": commit(),
+        "environment": environment(threads),
+    }
+
+
 def environment(threads: int) -> dict[str, Any]:
     """Say what the numbers were computed with.
 

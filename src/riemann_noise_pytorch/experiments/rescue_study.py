@@ -30,6 +30,7 @@ from riemann_noise_pytorch.experiments.rescue_options import (
     RescueConfig,
 )
 from riemann_noise_pytorch.experiments.resumable import Progress, Workers, open_folder, run_all
+from riemann_noise_pytorch.training.processes import require_device
 
 DATA = "data"
 NONE = "none"
@@ -65,6 +66,7 @@ def rescue_study(
         Interrupted: SIGTERM or SIGINT came; finished runs and snapshots are kept.
     """
     config.validate()
+    require_device(config.device)
     folder = Path(out)
     arms = [
         RescueArm(setting, method, config.training(setting, method, seed), folder)

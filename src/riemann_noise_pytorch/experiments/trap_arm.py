@@ -9,7 +9,8 @@ from torch import Tensor
 
 from riemann_noise_pytorch.data.imageset import to_float, to_uint8
 from riemann_noise_pytorch.data.manifold import manifold_images
-from riemann_noise_pytorch.experiments.arm import Report, open_data
+from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.experiments.arm import Report, TrainedRun, open_data
 from riemann_noise_pytorch.experiments.artifacts import sample
 from riemann_noise_pytorch.experiments.diagnosis.stages import dimensions
 from riemann_noise_pytorch.experiments.records import Record, write_records
@@ -19,15 +20,8 @@ from riemann_noise_pytorch.geometry.trap import NormGrowth, jacobian_growth, tra
 from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.seeds import derive
-from riemann_noise_pytorch.training.checkpoints import (
-    generator_of,
-    list_snapshots,
-    load_generator,
-    load_snapshot,
-)
+from riemann_noise_pytorch.training.checkpoints import generator_of, list_snapshots, load_snapshot
 from riemann_noise_pytorch.training.config import TrainConfig
-from riemann_noise_pytorch.training.loop import train
-from riemann_noise_pytorch.training.processes import make_accelerator
 
 IMAGE = "image"
 """What the profile calls the generator's result."""
@@ -38,7 +32,7 @@ LATE = 0.5
 
 
 @dataclass(frozen=True)
-class TrapArm:
+class TrapArm(TrainedRun):
     """One training with its measurements.
 
     Args:
@@ -64,16 +58,6 @@ class TrapArm:
         """The arm's name among its files, such as ``z8-riemannian-seed0``."""
         return f"z{self.config.z_dim}-{self.noise}-seed{self.config.seed}"
 
-    @property
-    def run_dir(self) -> Path:
-        """Folder of the training."""
-        return self.out / "runs" / self.name
-
-    @property
-    def records(self) -> Path:
-        """The finished arm's records; the file is there when all else is."""
-        return self.run_dir / "measurements.jsonl"
-
 
 def run_arm(arm: TrapArm, report: Report) -> None:
     """Train and measure one generator; what an earlier, interrupted attempt finished is kept.
@@ -81,26 +65,19 @@ def run_arm(arm: TrapArm, report: Report) -> None:
     Raises:
         RiemannNoiseError: The training or a measurement cannot go on.
     """
-    images = open_data(arm.config)
-    resume = (arm.run_dir / "config.json").is_file()
-    accelerator = make_accelerator(arm.config, arm.run_dir)
-    train(
-        arm.config, images, arm.run_dir, resume=resume, accelerator=accelerator,
-        progress=lambda info: report("training", info.step, info.steps),
-    )  # fmt: skip
-    generator = load_generator(arm.run_dir, device=accelerator.device)
+    generator, device = arm.trained(report)
     seed = derive(arm.config.seed, "trap")
     norms = _norms(arm, seed, report)
     profile = rank_profile(generator, num_latents=arm.latents, seed=seed, progress=partial(report, "rank"))
     joint = _joint_profile(generator, arm.latents, seed, report)
     samples = to_uint8(sample(generator, arm.images, derive(seed, "samples")))
     js = js_lower_bound(
-        *(to_float(each).to(accelerator.device) for each in (fresh_images(arm), samples)),
+        *(to_float(each).to(device) for each in (fresh_images(arm), samples)),
         seed=seed,
         epochs=arm.epochs,
         progress=partial(report, "divergence"),
     )
-    _, estimates = dimensions("samples", samples, report)
+    estimates = sample_dimensions(samples, report)
     about = {"z_dim": arm.config.z_dim, "noise": arm.noise, "seed": arm.config.seed}
     found = _arm_record(arm, norms, profile, joint, js)
     layers = [{"record": "layer", **about, "order": i, **_layer(x)} for i, x in enumerate(profile.layers)]
@@ -127,6 +104,19 @@ def measure_data(arm: TrapArm, path: Path, report: Report) -> None:
     }
     write_records(path, [data, *estimates])
     report("done", 1, 1)
+
+
+def sample_dimensions(samples: Tensor, report: Report) -> list[Record]:
+    """Estimate the dimension of samples; nothing where too few of them differ, for a generator may collapse.
+
+    Args:
+        samples: uint8 (N, C, H, W).
+        report: Told of the progress.
+    """
+    try:
+        return dimensions("samples", samples, report)[1]
+    except InputError:
+        return []
 
 
 def fresh_images(arm: TrapArm) -> Tensor:

@@ -99,8 +99,12 @@ class Attribution:
 
     @property
     def interaction(self) -> float:
-        """Share of the variance that belongs to no group alone: 1 minus the sum of first-order shares."""
-        return 1 - sum(share.first for share in self.groups)
+        """Share of the variance that belongs to no group alone: 1 minus the sum of first-order shares.
+
+        It is 0 where nothing varies.
+        """
+        varies = any(share.total for share in self.groups)
+        return 1 - sum(share.first for share in self.groups) if varies else 0.0
 
 
 def attribution(

@@ -11,9 +11,11 @@ in this order, at the point itself; what the first two give is compared with rev
 derivative makes no noise.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, final, get_args
 
 import torch
@@ -68,6 +70,10 @@ class Forward(Way):
 
     mode = "forward"
 
+    def __init__(self, function: Function, x: Tensor, batched: bool) -> None:
+        super().__init__(function, x, batched)
+        _load_forward_rules()
+
     def push(self, v: Tensor) -> Outputs:
         """J v of each output: one pass for all directions, or one for each."""
         with torch.no_grad():  # which forward mode does not heed: only reverse mode need not be recorded
@@ -85,6 +91,17 @@ class Forward(Way):
             dual = forward_ad.make_dual(self._x, direction)  # type: ignore[no-untyped-call]
             outputs = self._function(dual)
             return {name: _tangent(output) for name, output in outputs.items()}
+
+
+@cache
+def _load_forward_rules() -> None:
+    """Make a first dual number, at which torch scripts some of its rules, without its warning of that.
+
+    Once, for every change of the filters makes Python repeat warnings that it has shown already.
+    """
+    with warnings.catch_warnings(), forward_ad.dual_level():
+        warnings.filterwarnings("ignore", r"`torch\.jit\.script` is deprecated", FutureWarning)
+        forward_ad.make_dual(torch.zeros(()), torch.zeros(()))  # type: ignore[no-untyped-call]
 
 
 class Recorded(Way):
@@ -205,7 +222,7 @@ def fitting_way(
     """Find the first way that a function allows at a point.
 
     Args:
-        function: From a point (n,) to outputs; the last of them must depend on the point.
+        function: From a point (n,) to outputs; on the last of them modes are compared.
         x: The point.
         modes: Which modes come into question.
         directions: What to try them with, (k, n), where these products are wanted anyhow.
@@ -303,6 +320,42 @@ def chunk_size(function: Function, x: Tensor, memory_mib: float) -> int:
     fitting = int(budget / (KEPT_COPIES * kept + WORKING_COPIES * largest.result))
     passes = -(-len(x) // max(1, min(fitting, MOST_TOGETHER)))
     return -(-len(x) // passes)
+
+
+def is_cut_off(function: Callable[[Tensor], Tensor], leaf: Tensor, result: Tensor) -> bool:
+    """Tell a result whose derivative is lost from one that does not depend on the point at all.
+
+    detach, no_grad, .data and NumPy lose it without a word, and the result may still ask for a gradient, for
+    the sake of weights. A result that another point does not change has a derivative, which is 0.
+
+    Args:
+        function: The function.
+        leaf: The point, which asks for a gradient.
+        result: What the function gave for it.
+
+    Example:
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> [is_cut_off(f, x, f(x)) for f in (torch.exp, lambda x: x.detach().exp(), torch.ones_like)]
+        [False, True, False]
+    """
+    if result.requires_grad:
+        try:
+            (gradient,) = torch.autograd.grad(result.sum(), leaf, allow_unused=True)
+        except Exception as error:  # what fails lies between the point and the result: it is not cut off
+            if is_out_of_memory(error):
+                raise
+            return False
+        if gradient is not None:
+            return False
+    point = leaf.detach()
+    other = point + counted_normal(0, 0, (1, point.numel())).view(point.shape).to(point)
+    try:
+        with torch.no_grad():
+            return not torch.equal(function(other), result)
+    except Exception as error:  # nor need the function take every point
+        if is_out_of_memory(error):
+            raise
+        return True
 
 
 def _tangent(dual: Tensor) -> Tensor:

@@ -110,14 +110,14 @@ def js_lower_bound(
             the smaller has, at least 200.
         seed: Seed of the parts, the network and its training.
         level: Coverage of the interval, in (0, 1).
-        epochs: Most passes of a network through its samples.
+        epochs: Most passes of a network through its samples, 1 or more.
         progress: Called as ``progress(done, total)`` with epochs of both networks, which may end early.
 
     Returns:
         The bound. With equal seeds it is the same on the same machine.
 
     Raises:
-        InputError: Samples that do not fit, or too few.
+        InputError: Samples that do not fit, or too few; no epochs, or a level outside (0, 1).
         NonFiniteError: A sample is NaN or infinite; the message names the first.
 
     Example:
@@ -127,6 +127,10 @@ def js_lower_bound(
         >>> bound.above_floor, bound.value < math.log(2)
         (True, True)
     """
+    if epochs < 1:
+        raise InputError(f"{epochs} epochs teach a classifier nothing; give 1 or more")
+    if not 0 < level < 1:
+        raise InputError(f"the level of an interval is between 0 and 1, not {level:g}; 0.95 is usual")
     halves = _halves(real.detach(), fake.detach(), seed)
     real_logits: list[Tensor] = []
     fake_logits: list[Tensor] = []

@@ -21,6 +21,7 @@ from riemann_noise_pytorch.geometry.derivatives import (
     Way,
     chunk_size,
     fitting_way,
+    is_cut_off,
     unit_vectors,
 )
 from riemann_noise_pytorch.noise.failures import is_out_of_memory, place_of_failure
@@ -160,8 +161,8 @@ def jacobian(
             :func:`~riemann_noise_pytorch.geometry.derivatives.chunk_size` counts.
 
     Raises:
-        InputError: A point or a result that is not of floating point, a result that does not depend on the
-            point, an unknown mode, one that does not work here, or a function that fails.
+        InputError: A point or a result that is not of floating point, a result that changes with the point
+            but is cut off from it, an unknown mode, one that does not work here, or a function that fails.
         NonFiniteError: The result is not finite.
 
     Example:
@@ -188,9 +189,10 @@ def jacobian(
 
 def _checked(function: Callable[[Tensor], Tensor], x: Tensor) -> int:
     """The number of outputs of a function that can be differentiated at a point."""
+    leaf = x.clone().requires_grad_()
     try:
         with torch.enable_grad():
-            result: object = function(x.clone().requires_grad_())
+            result: object = function(leaf)
     except Exception as error:  # a foreign function can fail in any way
         if is_out_of_memory(error):
             raise
@@ -205,9 +207,9 @@ def _checked(function: Callable[[Tensor], Tensor], x: Tensor) -> int:
         raise InputError(f"the function gives {kind}, which has no derivative; return one floating tensor")
     if not result.isfinite().all():
         raise NonFiniteError("the function gives NaN or infinity at the point; choose another point")
-    if not result.requires_grad:
+    if is_cut_off(function, leaf, result):
         raise InputError(
-            "the result has no derivative: it does not depend on the point, or detach, no_grad, .data or "
-            "NumPy cuts it off; let it pass from the point to the result"
+            "the result has no derivative, though it changes with the point: detach, no_grad, .data or NumPy "
+            "cuts it off; let it pass from the point to the result"
         )
     return result.numel()

@@ -184,4 +184,4 @@ def _largest(
 
 
 def _length(values: Tensor) -> float:
-    return float(torch.linalg.vector_norm(values, dtype=torch.float64))
+    return float(torch.linalg.vector_norm(values.detach(), dtype=torch.float64))

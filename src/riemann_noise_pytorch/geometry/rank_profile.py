@@ -7,6 +7,7 @@ noise, enter every one of them.
 
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,9 @@ from riemann_noise_pytorch.noise.pairs import counted_normal
 from riemann_noise_pytorch.noise.precision import Network
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.statistics.sampling import Progress
+
+FEW_INPUTS = 512
+"""Jacobians of so many columns at most are reduced in blocks so small that a second thread only waits."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +166,8 @@ def rank_profile(
         >>> [(layer.name, layer.rank) for layer in profile.layers]
         [('0', 8), ('1', 5), ('image', 5)]
     """
-    if num_latents < 1:
-        raise InputError(f"the number of latents is {num_latents}; give 1 or more")
+    if not isinstance(num_latents, int) or num_latents < 1:
+        raise InputError(f"the number of latents is {num_latents}; give a whole number, 1 or more")
     noise = ("*" if joint else None) if isinstance(joint, bool) else joint
     ranks: list[dict[LayerShape, RankReport]] = []
     with still(generator, z_dim, module=module, labels=labels, dtype=dtype, seed=seed) as net:
@@ -209,10 +213,27 @@ def _ranks(
             done += len(rows)
         if progress is not None:
             progress(done // len(collectors))
+    spectra = _spectra([collectors.pop(layer.name) for layer in tangents.layers], net.device, tangents.inputs)
     return {
-        layer: rank_report(collectors.pop(layer.name).spectrum(), tolerance=tolerance)
-        for layer in tangents.layers
+        layer: rank_report(spectrum, tolerance=tolerance)
+        for layer, spectrum in zip(tangents.layers, spectra, strict=True)
     }
+
+
+def _spectra(collectors: Sequence[Columns], device: torch.device, inputs: int) -> list[Spectrum]:
+    """The singular values of all layers; on the CPU of many layers at once.
+
+    A layer has one thread then: LAPACK shares out blocks as small as these at a loss, and to another rounding
+    for every number of threads.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or inputs > FEW_INPUTS:
+        return [columns.spectrum() for columns in collectors]
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(Columns.spectrum, collectors))
+    finally:
+        torch.set_num_threads(threads)  # which a worker sets for all threads that start later, too
 
 
 def _tangents(
@@ -241,7 +262,7 @@ def _collectors(net: StillNetwork, tangents: LayerTangents, memory_mib: float) -
         least_mib = sum(least.values()) / 2**20
         raise InputError(
             f"the singular values of {len(least)} layers for {n} inputs need {least_mib:.3g} MiB, not "
-            f"{memory_mib:g}; give more by memory_mib=, or choose fewer layers"
+            f"{memory_mib:g}; give more memory (--memory-mib, in Python memory_mib=), or choose fewer layers"
         )
     collectors: dict[str, Columns] = {}
     by_size = sorted(tangents.layers, key=lambda layer: layer.size)

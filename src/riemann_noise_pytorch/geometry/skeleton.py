@@ -69,7 +69,8 @@ class PolyhedronError:
         counts: The number of centres, (R,).
         covering: The largest distance to the nearest centre, of points that had no part in the choice, (R,).
         errors: The largest distance from the same points to the tangent polyhedron, (R,).
-        order: The measured p of errors ~ r^p.
+        order: The measured p of errors ~ covering^p. Centres are whole, so what they cover falls in steps
+            below r: a power of r itself would tell of these steps.
     """
 
     radii: Tensor
@@ -92,7 +93,7 @@ def farthest_points(points: Tensor, radius: float, *, first: int = 0) -> tuple[T
         k of them, (k,), which never grows; the last is at most ``radius``.
 
     Raises:
-        InputError: The radius is not above 0, or the points are no finite rows.
+        InputError: The radius is not above 0, the points are no finite rows, or none of them is the first.
 
     Example:
         >>> farthest_points(torch.tensor([[0.0], [1.0], [4.0]]), 1.0)
@@ -102,6 +103,8 @@ def farthest_points(points: Tensor, radius: float, *, first: int = 0) -> tuple[T
         raise InputError(f"a radius of {radius:g} is covered by no finite set; give one above 0")
     if points.ndim != 2 or not len(points) or not bool(points.isfinite().all()):
         raise InputError(f"points must be finite rows (N, m), not {tuple(points.shape)}; leave bad ones out")
+    if not 0 <= first < len(points):
+        raise InputError(f"the first centre is point {first} of {len(points)}; give 0 to {len(points) - 1}")
     chosen, reached = [first], []
     nearest = (points - points[first]).norm(dim=1)
     while float(covering := nearest.amax()) > radius:
@@ -167,20 +170,27 @@ def polyhedron_error(
         Counts, covering radii and errors by radius, and the order.
 
     Raises:
-        InputError: The manifold is not compact, or settings are out of range.
+        InputError: The manifold is not compact, or settings are out of range, or so close together that all
+            radii have the same centres.
     """
     radii = checked_radii(radii)
     x = manifold.embed(manifold.random_points(tries, derive(seed, "tries")))
     found = _skeletons(manifold, radii.tolist(), candidates, seed)
-    covering = [torch.cdist(x, one.points).amin(dim=1).amax() for one in found]
+    counts = [len(one.points) for one in found]
+    if len(set(counts)) < 2:
+        raise InputError(
+            f"all {len(radii)} radii have the same {counts[0]} centres, which tells no order; give radii "
+            "further apart"
+        )
+    covering = torch.stack([torch.cdist(x, one.points).amin(dim=1).amax() for one in found]).double().cpu()
     errors = torch.stack([one.distance(x).amax() for one in found]).double().cpu()
     size = float(x.norm(dim=1).amax())
     return PolyhedronError(
         radii=radii,
-        counts=torch.tensor([len(one.points) for one in found]),
-        covering=torch.stack(covering).double().cpu(),
+        counts=torch.tensor(counts),
+        covering=covering,
         errors=errors,
-        order=measured_order(radii, errors, size, x.dtype),
+        order=measured_order(covering, errors, size, x.dtype),
     )
 
 

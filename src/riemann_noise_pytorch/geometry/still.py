@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.geometry.transposed_products import TransposedProducts
+from riemann_noise_pytorch.geometry.derivatives import is_cut_off
 from riemann_noise_pytorch.models.latent_space import Labels, checked_labels, labels_for, latent_size
 from riemann_noise_pytorch.models.precision import first_non_finite, in_full_precision
 from riemann_noise_pytorch.noise.control import Layers, given, noise_layers
@@ -126,8 +126,7 @@ class StillNetwork:
         labels = self._labels_at(index)
 
         def image(z: Tensor) -> Tensor:
-            with TransposedProducts():
-                return self._pairs.one(z.unsqueeze(0), index, *labels, network=network)[0]
+            return self._pairs.one(z.unsqueeze(0), index, *labels, network=network)[0]
 
         return image
 
@@ -179,7 +178,7 @@ class StillNetwork:
         Raises:
             InputError: It does not take a latent, does not return one image of floating point for it, gives
                 another one the next time, computes in fewer digits than it promises, or gives an image that
-                has no derivative.
+                changes with the latent but is cut off from it.
             NonFiniteError: The image has NaN or infinity; the message names the layer that gives it first.
         """
         z = counted_normal(derive(0, "trial latent"), 0, (1, self.z_dim)).to(self.device, self.dtype)
@@ -188,11 +187,6 @@ class StillNetwork:
             image = _checked(self._pairs.one(z.requires_grad_(), 0, *labels))
         if not image.isfinite().all():
             raise NonFiniteError(self._not_finite(z.detach(), *labels))
-        if not image.requires_grad:
-            raise InputError(
-                "the images have no derivative in the latent: they do not depend on it, or detach, no_grad, "
-                ".data or NumPy cuts it off; let it pass from the latent to the image"
-            )
         found = coarse.found or (image.dtype if image.dtype.itemsize < self.dtype.itemsize else None)
         if found is not None:
             raise InputError(
@@ -205,6 +199,11 @@ class StillNetwork:
             raise InputError(
                 "the generator gives different images for the same latent, by noise that is not torch's own; "
                 "freeze it, or inject noise with the layers of this package"
+            )
+        if is_cut_off(lambda z: self._pairs.one(z, 0, *labels), z, image):
+            raise InputError(
+                "the images have no derivative in the latent, though they change with it: detach, no_grad, "
+                ".data or NumPy cuts it off; let it pass from the latent to the image"
             )
 
     def _labels_at(self, index: int) -> tuple[Tensor, ...]:

@@ -117,12 +117,15 @@ def trap_report(rank: int, d_x: float, growth: NormGrowth | None, js: JSBound) -
     Args:
         rank: Rank of the generator's Jacobian. Of a generator with noise, which is not deterministic, that in
             latent and noise together.
-        d_x: Dimension of the data.
+        d_x: Dimension of the data, above 0.
         growth: How the norm of the Jacobian changed in training; None where that is not known.
         js: Lower bound of the divergence between data and samples.
 
     Returns:
         The case and a sentence without a full stop.
+
+    Raises:
+        InputError: The data have no such dimension.
 
     Example:
         >>> js = JSBound(value=0.6, estimate=0.62, low=0.6, high=0.64, level=0.95, accuracy=0.97, count=500)
@@ -130,6 +133,8 @@ def trap_report(rank: int, d_x: float, growth: NormGrowth | None, js: JSBound) -
         >>> report.case, report.sentence.partition(":")[2]
         ('divergence', ' the divergence is at least 0.6, above log(2)/2')
     """
+    if not 0 < d_x < math.inf:
+        raise InputError(f"the dimension of the data is {d_x:g}; give a finite number above 0")
     if rank >= d_x:
         sentence = f"rank {rank} is not below the dimension {d_x:g} of the data: Theorem 1 says nothing here"
         return TrapReport("no premise", sentence)

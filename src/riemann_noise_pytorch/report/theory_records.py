@@ -1,27 +1,17 @@
 """What the experiments on the theory left on disk, as typed records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.theory.statement import CurveKind
-from riemann_noise_pytorch.report.typed_records import Kind, Source, read_typed
+from riemann_noise_pytorch.report.typed_records import Kind, Setup, Source, read_typed
 
 RECORDS = "records.jsonl"
 
 _COMMAND = "`riemann-noise verify-theory`"
-
-
-@dataclass(frozen=True)
-class Setup:
-    """With what, where and by which options the statements were tried."""
-
-    version: str
-    environment: Mapping[str, object]
-    options: Mapping[str, object]
-    commit: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.report.tables import MISSING, Column, Table, arm_label, number
-from riemann_noise_pytorch.report.typed_records import Kind, Source, read_typed
+from riemann_noise_pytorch.report.typed_records import Kind, Setup, Source, read_typed
 
 RECORDS = "records.jsonl"
 MLE = "MLE"
@@ -97,16 +97,6 @@ class TrapDimension:
 
 
 @dataclass(frozen=True)
-class TrapSetup:
-    """With what options, and where."""
-
-    version: str
-    options: Mapping[str, object]
-    environment: Mapping[str, object]
-    commit: str | None = None
-
-
-@dataclass(frozen=True)
 class TrapVerdict:
     """What is seen, in sentences."""
 
@@ -117,7 +107,7 @@ class TrapVerdict:
 class Trap:
     """All records of one experiment."""
 
-    setup: TrapSetup
+    setup: Setup
     data: TrapData
     arms: Sequence[TrapArm]
     layers: Sequence[TrapLayer]
@@ -138,7 +128,7 @@ class Trap:
 
 _ABOUT = ("z_dim", "noise", "seed")
 _KINDS = {
-    "setup": Kind(TrapSetup),
+    "setup": Kind(Setup),
     "data": Kind(TrapData),
     "arm": Kind(TrapArm, _ABOUT),
     "layer": Kind(TrapLayer, (*_ABOUT, "order")),

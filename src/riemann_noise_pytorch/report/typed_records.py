@@ -46,6 +46,16 @@ class Source:
     again: str
 
 
+@dataclass(frozen=True)
+class Setup:
+    """With what, where and by which options an experiment was made."""
+
+    version: str
+    environment: Mapping[str, object]
+    options: Mapping[str, object]
+    commit: str | None = None
+
+
 def read_typed(
     path: Path, kinds: Mapping[str, Kind], source: Source, check: Check | None = None
 ) -> dict[str, list[Any]]:

@@ -1,17 +1,25 @@
 """What a diagnosis takes on fits into its minutes, and what it leaves out is told."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.diagnosis.budget import FEWEST_PAIRS, FEWEST_SAMPLES, Costs, fitted
+from riemann_noise_pytorch.experiments.diagnosis.budget import FEWEST, Costs, fitted
 from riemann_noise_pytorch.experiments.diagnosis.options import DiagnoseConfig
 
 
+def costs_of(**others):
+    usual = {"latent": 100, "joint": 100, "spaces": 1, "groups": 2, "images": 5000, "kinds": 2, "values": 64}
+    return Costs(**{**usual, "image_s": 0.001, "call_s": 0.001, **others})
+
+
 def test_all_that_was_asked_for_is_done_where_there_is_time():
-    work = fitted(DiagnoseConfig(), Costs(latent=100, joint=400, spaces=2, groups=3), image_s=1e-6)
+    work = fitted(DiagnoseConfig(), costs_of(joint=400, spaces=2, groups=3, image_s=1e-6))
     assert (work.num_latents, work.pairs, work.samples, work.joint) == (4, 50_000, 1024, True)
+    assert work.images == 5000
     assert work.reductions == ()
 
 
@@ -21,34 +29,61 @@ def test_all_that_was_asked_for_is_done_where_there_is_time():
     latent=st.integers(1, 512),
     joint=st.integers(0, 4096),
     groups=st.integers(0, 12),
+    images=st.integers(0, 5000),
+    values=st.integers(1, 10**6),
 )
-def test_what_is_taken_fits_or_is_the_least_that_says_anything(budget, image_s, latent, joint, groups):
-    config, costs = DiagnoseConfig(budget=budget), Costs(latent, joint, 2, groups)
-    work = fitted(config, costs, image_s)
-    seconds = image_s * sum(costs.passes(work).values())
-    least = (work.num_latents, work.pairs) == (1, FEWEST_PAIRS) and work.samples in (FEWEST_SAMPLES, 1024)
+def test_what_is_taken_fits_or_is_the_least_that_says_anything(
+    budget, image_s, latent, joint, groups, images, values
+):
+    costs = Costs(latent, joint, 2, groups, images, 2, values, image_s, 2 * image_s)
+    config = DiagnoseConfig(budget=budget)
+    work = fitted(config, costs)
+    seconds = sum(costs.seconds(work).values())
+    least = (work.num_latents, work.pairs) == (1, FEWEST["pairs"]) and (
+        work.samples == FEWEST["samples"] or not groups
+    )
+    least &= work.images == min(images, FEWEST["images"])
     assert seconds <= 60 * budget * (1 + 1e-6) or (least and not work.joint)
-    assert work.pairs >= FEWEST_PAIRS
+    assert min(images, FEWEST["images"]) <= work.images <= images
+    assert work.pairs >= FEWEST["pairs"]
     assert 1 <= work.num_latents <= config.num_latents
     assert bool(work.reductions) == (
         (work.num_latents, work.pairs) != (4, 50_000)
         or (work.samples < 1024 and groups > 0)
+        or work.images < images
         or (joint > 0 and not work.joint)
     )
 
 
 def test_ranks_are_given_up_last():
-    costs = Costs(latent=100, joint=100, spaces=1, groups=2)
-    shrinking = [fitted(DiagnoseConfig(budget=b), costs, 0.001) for b in (100, 1, 0.12, 0.05, 0.01)]
+    shrinking = [fitted(DiagnoseConfig(budget=b), costs_of()) for b in (100, 1, 0.12, 0.05, 0.01)]
     assert [w.num_latents for w in shrinking] == sorted((w.num_latents for w in shrinking), reverse=True)
     assert shrinking[1].num_latents == 4
     assert shrinking[1].pairs < 50_000
+    assert "of 5,000 images for the dimension" in shrinking[1].reductions[2]
     assert shrinking[-1].joint is False
 
 
 def test_a_smaller_wish_than_the_least_is_granted():
-    work = fitted(DiagnoseConfig(pairs=100, samples=32, budget=0.001), Costs(8, 0, 1, 1), 1.0)
-    assert (work.pairs, work.samples, work.num_latents) == (100, 32, 1)
+    costs = costs_of(images=60, image_s=1.0)
+    work = fitted(DiagnoseConfig(pairs=100, samples=32, budget=0.001), costs)
+    assert (work.pairs, work.samples, work.images, work.num_latents) == (100, 32, 60, 1)
+
+
+def test_time_that_is_gone_is_not_spent_again():
+    late = fitted(DiagnoseConfig(budget=2), costs_of(), 60)
+    assert late == fitted(DiagnoseConfig(budget=1), costs_of())
+    assert late.pairs < fitted(DiagnoseConfig(budget=2), costs_of()).pairs
+    assert fitted(DiagnoseConfig(budget=1), costs_of(), 1000).pairs == FEWEST["pairs"]
+
+
+def test_each_part_has_its_cost():
+    work = fitted(DiagnoseConfig(budget=100), costs_of())
+    before = costs_of().seconds(work)
+    assert costs_of(call_s=0.002).seconds(work)["latents"] > before["latents"]
+    assert costs_of(kinds=1).seconds(work)["images"] < before["images"]
+    halves = costs_of(values=10**6).seconds(replace(work, images=2500))["images"]
+    assert halves < 0.4 * costs_of(values=10**6).seconds(work)["images"]
 
 
 @pytest.mark.parametrize(

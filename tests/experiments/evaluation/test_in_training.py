@@ -25,7 +25,7 @@ from riemann_noise_pytorch.experiments.targets import open_target, weights_sha25
 from riemann_noise_pytorch.models.interfaces import Generator
 from riemann_noise_pytorch.training.checkpoints import BEST, list_snapshots, load_generator, load_snapshot
 from riemann_noise_pytorch.training.loop import train
-from tests.experiments.evaluation.conftest import METRICS, train_with_metrics
+from tests.experiments.conftest import METRICS, train_with_metrics
 from tests.training.runs import blobs, equal, in_processes, small, weights
 
 QUICK = "mc100_z"

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from functools import cache
 
 import pytest
 import torch
@@ -15,12 +17,19 @@ from riemann_noise_pytorch.experiments.theory.networks import RenderedCodes, cha
 from riemann_noise_pytorch.experiments.theory.options import TheoryConfig
 from riemann_noise_pytorch.experiments.theory.premises import equation15
 from riemann_noise_pytorch.experiments.theory.ranks import lemma1, lemma2
-from riemann_noise_pytorch.experiments.theory.skeletons import theorem4
+from riemann_noise_pytorch.experiments.theory.skeletons import (
+    COMPACT,
+    EVEN,
+    LEAST_ORDER,
+    ORDER_WITHIN,
+    theorem4,
+)
 from riemann_noise_pytorch.experiments.theory.statement import Statement, curve, slope_guide
 from riemann_noise_pytorch.experiments.theory.surfaces import Place, places
 from riemann_noise_pytorch.experiments.theory.trap import theorem1
 from riemann_noise_pytorch.geometry.immersion import Immersion
 from riemann_noise_pytorch.geometry.premises import LayerPremises
+from riemann_noise_pytorch.geometry.skeleton import Skeleton
 from riemann_noise_pytorch.statistics.intervals import Interval
 
 QUICK = TheoryConfig(quick=True)
@@ -37,15 +46,28 @@ EXPERIMENTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def found() -> dict[str, Statement]:
-    return {name: experiment(QUICK) for name, experiment in EXPERIMENTS.items()}
+LONG = ("Theorem 2", "Theorem 3", "Eq. 15")
+"""Tried in full among the slow tests; here on less."""
+each = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in EXPERIMENTS]
+)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_statement_is_found_to_hold(name, found):
-    assert found[name].name == name
-    assert found[name].holds or name == "Eq. 15"
+@cache
+def found(name: str) -> Statement:
+    return EXPERIMENTS[name](QUICK)
+
+
+@each
+def test_the_statement_is_found_to_hold(name):
+    assert found(name).name == name
+    assert found(name).holds or name == "Eq. 15"
+
+
+@pytest.mark.parametrize("experiment", [theorem2, theorem3])
+def test_the_exponential_map_is_found_to_hold_on_closed_forms(experiment, monkeypatch):
+    monkeypatch.setattr(expansions, "places", lambda seed: places(seed)[:2])
+    assert experiment(QUICK).holds
 
 
 def layer(overlap, features):
@@ -79,9 +101,9 @@ def test_premises_hold_or_break_by_their_intervals(monkeypatch, layers, holds):
     assert ("not large" in statement.remark) == any(one[1] == (-0.6, -0.1) for one in layers)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_records_are_json_with_finite_curves(name, found):
-    first, *curves = (json.loads(json.dumps(record, allow_nan=False)) for record in found[name].records())
+@each
+def test_records_are_json_with_finite_curves(name):
+    first, *curves = (json.loads(json.dumps(record, allow_nan=False)) for record in found(name).records())
     assert first["record"] == "statement"
     assert "curves" not in first
     assert len(curves) >= 1
@@ -90,10 +112,11 @@ def test_records_are_json_with_finite_curves(name, found):
         assert len(one["x"]) == len(one["y"]) >= 1
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_every_number_of_a_statement_is_told_in_words(name, found):
-    assert any(letter.isdigit() for letter in found[name].measured)
-    for text in (found[name].statement, found[name].experiment, found[name].measured, found[name].expected):
+@each
+def test_every_number_of_a_statement_is_told_in_words(name):
+    one = found(name)
+    assert any(letter.isdigit() for letter in one.measured)
+    for text in (one.statement, one.experiment, one.measured, one.expected):
         assert text
         assert "\n" not in text
 
@@ -137,8 +160,6 @@ def test_a_layer_that_adds_dimensions_breaks_lemma_2(monkeypatch):
 
 def test_skeletons_without_tangents_break_theorem_4(monkeypatch):
     """Points alone, without their noise, leave an error of r."""
-    from riemann_noise_pytorch.geometry.skeleton import Skeleton
-
     monkeypatch.setattr(
         Skeleton, "distance", lambda self, x: torch.cdist(x, self.points).amin(dim=1), raising=True
     )
@@ -146,8 +167,29 @@ def test_skeletons_without_tangents_break_theorem_4(monkeypatch):
     assert theorem4(QUICK).holds is False
 
 
-def test_the_chain_has_the_ranks_that_were_planted(found):
-    ranks_by_depth = next(one.y for one in found["Lemma 2"].curves if one.label == "chain")
+def test_the_orders_that_theorem_4_prints_are_those_that_it_asks_for():
+    statement = found("Theorem 4")
+    printed = re.findall(r"([\d.]+) \(([\w ]+), up to", statement.measured)
+    by_name = {name: float(order) for order, name in printed}
+    assert by_name.keys() == COMPACT.keys()
+    assert all(order >= LEAST_ORDER for order in by_name.values())
+    for name in EVEN:
+        assert name in statement.expected
+        assert abs(by_name[name] - 2) <= ORDER_WITHIN
+
+
+def test_an_order_that_is_not_two_on_the_circle_breaks_theorem_4(monkeypatch):
+    def of_order(self, x):
+        return torch.cdist(x, self.points).amin(dim=1) ** 1.7
+
+    monkeypatch.setattr(Skeleton, "distance", of_order)
+    for name, holds in (("circle", False), ("flat torus", True)):
+        monkeypatch.setattr(skeletons, "COMPACT", {name: COMPACT[name]})
+        assert theorem4(QUICK).holds is holds
+
+
+def test_the_chain_has_the_ranks_that_were_planted():
+    ranks_by_depth = next(one.y for one in found("Lemma 2").curves if one.label == "chain")
     assert ranks_by_depth == (64, 64, 64, 48, 48, 20, 20, 20, 20)
 
 
@@ -171,8 +213,8 @@ def test_guides_have_their_slope():
     assert curve("c", range(3), torch.tensor([1, 2, 3])).y == (1.0, 2.0, 3.0)
 
 
-def test_theorem_1_shows_the_floor_at_a_small_norm(found):
-    line = next(one for one in found["Theorem 1"].curves if one.label == "a line in a square")
+def test_theorem_1_shows_the_floor_at_a_small_norm():
+    line = next(one for one in found("Theorem 1").curves if one.label == "a line in a square")
     assert line.y[0] > math.log(2) / 2
     assert line.x[0] == pytest.approx(0.3989 * math.hypot(2, 2), rel=0.01)
     assert line.x[-1] == pytest.approx(0.3989 * math.hypot(2, 32), rel=0.01)

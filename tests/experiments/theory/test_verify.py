@@ -8,9 +8,11 @@ import torch
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.theory import verify
 from riemann_noise_pytorch.experiments.theory.options import TheoryConfig
-from riemann_noise_pytorch.experiments.theory.premises import equation15
 from riemann_noise_pytorch.experiments.theory.statement import Statement, curve, verdict
 from riemann_noise_pytorch.experiments.theory.trained import trained_generators
+from riemann_noise_pytorch.training.loop import train
+from tests.data.pictures import write_folder
+from tests.training.runs import blobs, small
 
 QUICK = TheoryConfig(quick=True)
 
@@ -118,17 +120,46 @@ def test_records_of_something_else_are_refused(tmp_path, records):
         trained_generators(tmp_path)
 
 
-def test_options_that_cannot_be_used_are_refused_before_anything_is_computed(tmp_path):
-    for config, message in (
-        (TheoryConfig(seed=-1), "give 0 or more"),
-        (TheoryConfig(trap=tmp_path), "holds no records.jsonl"),
-        (TheoryConfig(run=tmp_path / "nothing"), "there is nothing at"),
-    ):
-        with pytest.raises(InputError, match=message):
-            verify.verify_theory(config, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+@pytest.fixture(scope="module")
+def euclidean_run(tmp_path_factory):
+    run = tmp_path_factory.mktemp("theory") / "run"
+    train(small(steps=3, data="digits", noise="euclidean", width=4), blobs(), run)
+    return run
 
 
-def test_images_are_no_generator_for_the_premises(tmp_path):
-    with pytest.raises(InputError):
-        equation15(TheoryConfig(quick=True, run=tmp_path))
+@pytest.fixture
+def given(tmp_path, euclidean_run):
+    """Paths that are not what they were given for."""
+    write_folder(tmp_path / "images", ["a.png"])
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "records.jsonl").write_text("{")
+    (tmp_path / "comparison").mkdir()
+    write(tmp_path / "comparison", [{"record": "setup"}, {"record": "run", "arm": "none"}])
+    return tmp_path, euclidean_run
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("seed", -1, "give 0 or more"),
+        ("trap", "", "holds no records.jsonl"),
+        ("trap", "damaged", "records.jsonl line 1 is damaged"),
+        ("trap", "comparison", "not those of a dimension trap .no trained generator."),
+        ("run", "nothing", "there is nothing at"),
+        ("run", "damaged", "damaged is no run; give a run folder or a snapshot"),
+        ("run", "images", "images is no run; give a run folder or a snapshot"),
+        ("run", None, "run has no Riemannian noise, so it has no premises; give another run"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused_before_anything_is_computed(
+    option, value, message, given, monkeypatch
+):
+    def never(config):
+        raise AssertionError
+
+    monkeypatch.setattr(verify, "STATEMENTS", {"Lemma 1": never})
+    folder, run = given
+    found = run if value is None else value if option == "seed" else folder / value
+    with pytest.raises(InputError, match=message):
+        verify.verify_theory(TheoryConfig(**{option: found}), folder / "out")
+    assert not (folder / "out").exists()

@@ -15,24 +15,21 @@ from safetensors.torch import save_file
 
 import riemann_noise_pytorch
 from riemann_noise_pytorch.data.imageset import ImageSet
-from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.experiments.diagnosis import stages
-from riemann_noise_pytorch.experiments.diagnosis.budget import Costs, Work, fitted
+from riemann_noise_pytorch.experiments.diagnosis.budget import Work
 from riemann_noise_pytorch.experiments.diagnosis.findings import Facts, Finding, find
 from riemann_noise_pytorch.experiments.diagnosis.options import DiagnoseConfig
-from riemann_noise_pytorch.experiments.evaluation.reference import reference_images
+from riemann_noise_pytorch.experiments.diagnosis.plan import known_dimension, planned, real_images
 from riemann_noise_pytorch.experiments.records import Record, commit, environment, write_records
 from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.geometry.attribution import Attribution, attribution
 from riemann_noise_pytorch.geometry.condition import ConditionNumbers, condition_numbers
-from riemann_noise_pytorch.geometry.layer_tangents import MOST_INPUTS
 from riemann_noise_pytorch.geometry.layers import IMAGE
 from riemann_noise_pytorch.geometry.rank_profile import RankProfile, rank_profile
-from riemann_noise_pytorch.geometry.still import still
 
-RECORDS, TENSORS = "diagnosis.jsonl", "diagnosis.safetensors"
-Say = Callable[[str], object]
+RECORDS, TENSORS, PAGE = "diagnosis.jsonl", "diagnosis.safetensors", "diagnosis.html"
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,15 @@ def diagnose(
     *,
     out: Path,
     report: stages.Report | None = None,
-    say: Say | None = None,
+    say: stages.Say | None = None,
 ) -> Diagnosis:
     """Diagnose a generator.
 
     Args:
         target: From :func:`~riemann_noise_pytorch.experiments.targets.open_target`; not a set of images.
         config: The options.
-        out: Folder of ``diagnosis.jsonl`` and ``diagnosis.safetensors``, which are replaced.
+        out: Folder of ``diagnosis.jsonl`` and ``diagnosis.safetensors``, which are replaced; a page of older
+            records goes.
         report: Called as ``report(stage, done, total)`` as the work goes on.
         say: Called with a line where something is to be known.
 
@@ -78,10 +76,10 @@ def diagnose(
     if target.generator is None:
         raise InputError(f"{target.name} is a set of images; give a generator to diagnose")
     started_s = time.perf_counter()
-    work = _Sheet(out, target, config)
-    facts = _measure(target, config, work, report or _silent, say or _silent)
+    sheet = _Sheet(out, target, config)
+    facts = _measure(target, config, sheet, report or _silent, say or _silent)
     findings = find(facts)
-    work.add(stages.finding_records(findings))
+    sheet.add(stages.finding_records(findings))
     return Diagnosis(out, facts, findings, time.perf_counter() - started_s)
 
 
@@ -103,7 +101,19 @@ class _Sheet:
         self._tensors |= {n: t.detach().cpu().contiguous() for n, t in (tensors or {}).items()}
         with atomic_write(self._out / TENSORS) as temporary:
             save_file(self._tensors, temporary)
+        self._drop_page()
         write_records(self._out / RECORDS, self._records)
+
+    def _drop_page(self) -> None:
+        """Remove a page that shows other records than these."""
+        page = self._out / PAGE
+        try:
+            page.unlink(missing_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(
+                f"cannot replace {page}: {reason}; remove it, or choose another place by --out"
+            ) from error
 
     def describe(self, **facts: Any) -> None:
         """Add to the first record what is only known later."""
@@ -126,56 +136,51 @@ def _setup(target: Target, config: DiagnoseConfig) -> Record:
     }
 
 
-def _measure(target: Target, config: DiagnoseConfig, sheet: _Sheet, report: stages.Report, say: Say) -> Facts:
-    data = _data(target, config, say)
-    work = _plan(target, config, sheet, say)
+def _measure(
+    target: Target, config: DiagnoseConfig, sheet: _Sheet, report: stages.Report, say: stages.Say
+) -> Facts:
+    started_s = time.perf_counter()
+    data = real_images(target, config, say)
+    first = stages.samples_of(target, stages.SHOWN_SAMPLES, stages.SHOWN_SAMPLES, config.seed)
+    work = planned(target, config, data, say, started_s)
+    sheet.describe(work=asdict(work), image_shape=list(first.shape[1:]))
+    sheet.add([{"record": "sample", "count": len(first)}], {"samples": first})
     profile = _profile(target, config, work, False, report)
-    local = stages.local_values(target, profile, config.seed)
     sheet.add(*stages.profile_records(profile, joint=False))
-    joint = _profile(target, config, work, True, report) if work.joint else None
+    local, worst = stages.local_values(target, profile, config.seed, say)
+    joint = _joint_profile(target, config, work, report, say) if work.joint else None
     if joint is not None:
         sheet.add(*stages.profile_records(joint, joint=True))
-    conditions = _conditions(target, config, work, report)
+    conditions = _conditions(target, config, work, profile, report, say)
     sheet.add(*stages.condition_records(conditions, local))
     shares = _attribution(target, config, work, report)
     if shares is not None:
         sheet.add(*stages.share_records(shares))
-    dimension, of_samples = _dimensions(target, config, data, sheet, report, say)
-    return Facts(target, profile, joint, conditions, shares, dimension, of_samples)
+    found = _dimensions(target, config, work, data, sheet, report, say)
+    known = known_dimension(target, config) if data is not None else None
+    return Facts(
+        target,
+        profile,
+        joint,
+        conditions,
+        shares,
+        data_dimension=max(found["data"]) if known is None and "data" in found else known,
+        sample_dimension=found["samples"][0] if "samples" in found else None,
+        data_estimate=found["data"][0] if "data" in found else None,
+        data_dimension_known=known is not None,
+        quotient_error=worst,
+    )
 
 
-def _data(target: Target, config: DiagnoseConfig, say: Say) -> ImageSet | None:
-    if config.data is None and target.config is None:
-        say("no real images are known, so the dimension of the data is left out; give --data")
+def _joint_profile(
+    target: Target, config: DiagnoseConfig, work: Work, report: stages.Report, say: stages.Say
+) -> RankProfile | None:
+    """The rank in latent and noise; None where the noise cannot be differentiated."""
+    try:
+        return _profile(target, config, work, True, report)
+    except (InputError, NonFiniteError) as error:
+        say(f"the joint rank of latent and noise is left out: {error}")
         return None
-    return reference_images(target, config)
-
-
-def _plan(target: Target, config: DiagnoseConfig, sheet: _Sheet, say: Say) -> Work:
-    """See how long an image takes, and what fits into the minutes."""
-    first = stages.samples_of(target, stages.SHOWN_SAMPLES, stages.SHOWN_SAMPLES, config.seed, _silent)
-    batch = min(config.batch, 64)
-    started_s = time.perf_counter()
-    stages.samples_of(target, batch, batch, config.seed, _silent)
-    image_s = (time.perf_counter() - started_s) / batch
-    layers, joint = _joint_inputs(target, config.seed)
-    spaces = 2 if stages.has_w(target) else 1
-    work = fitted(config, Costs(target.z_dim, joint, spaces, 1 + layers), image_s)
-    if work.reductions:
-        say(f"to end in about {config.budget:g} minutes: {', '.join(work.reductions)} (--budget)")
-    sheet.describe(work=asdict(work), image_shape=list(first.shape[1:]))
-    sheet.add([{"record": "sample", "count": len(first)}], {"samples": first})
-    return work
-
-
-def _joint_inputs(target: Target, seed: int) -> tuple[int, int]:
-    """The number of noise layers, and of inputs when their noise counts among them; 0 without such layers."""
-    assert target.generator is not None
-    with still(target.generator, target.z_dim, module=target.module, seed=seed) as net:
-        if not net.noise_names:
-            return 0, 0
-        z = torch.zeros(target.z_dim, device=net.device, dtype=net.dtype)
-        return len(net.noise_names), target.z_dim + min(net.joint_at(0, z).noise_size, MOST_INPUTS)
 
 
 def _profile(
@@ -196,31 +201,41 @@ def _profile(
     )
     if profile.layers[-1].highest == 0 and stages.moves(target, config.seed):
         raise InputError(
-            f"the images of {target.name} change with the latent, but their derivative is 0: they are rounded "
-            "or thresholded; give a generator whose images change smoothly"
+            f"the images of {target.name} change with the latent, but their derivative is 0: they are "
+            "rounded or thresholded; give a generator whose images change smoothly"
         )
     return profile
 
 
 def _conditions(
-    target: Target, config: DiagnoseConfig, work: Work, report: stages.Report
+    target: Target,
+    config: DiagnoseConfig,
+    work: Work,
+    profile: RankProfile,
+    report: stages.Report,
+    say: stages.Say,
 ) -> dict[str, ConditionNumbers]:
+    """Condition numbers in the precision that the ranks were found in; none where an image is zero."""
     assert target.generator is not None
-    return {
-        space: condition_numbers(
-            target.generator,
-            target.z_dim,
-            module=target.module,
-            dtype=None if target.module is None else torch.float64,
-            num_pairs=work.pairs,
-            batch=config.batch,
-            seed=config.seed,
-            space=space,
-            crop=config.crop,
-            progress=partial(report, f"condition in {space}"),
-        )
-        for space in (("z", "w") if stages.has_w(target) else ("z",))
-    }
+    runs_in_float64 = profile.layers[-1].reports[0].spectrum.dtype == torch.float64
+    found: dict[str, ConditionNumbers] = {}
+    for space in stages.spaces_of(target):
+        try:
+            found[space] = condition_numbers(
+                target.generator,
+                target.z_dim,
+                module=target.module,
+                dtype=torch.float64 if target.module is not None and runs_in_float64 else None,
+                num_pairs=work.pairs,
+                batch=config.batch,
+                seed=config.seed,
+                space=space,
+                crop=config.crop,
+                progress=partial(report, f"condition in {space}"),
+            )
+        except NonFiniteError as error:
+            say(f"the condition in {space} is left out: {error}")
+    return found
 
 
 def _attribution(
@@ -241,22 +256,24 @@ def _attribution(
 def _dimensions(
     target: Target,
     config: DiagnoseConfig,
+    work: Work,
     data: ImageSet | None,
     sheet: _Sheet,
     report: stages.Report,
-    say: Say,
-) -> tuple[float | None, float | None]:
-    """Dimensions of the real images and of as many samples, by the MLE; None where there are too few."""
-    count = stages.DIMENSION_IMAGES if data is None else min(stages.DIMENSION_IMAGES, len(data))
-    sets = {} if data is None else {"data": stages.some_of(data, count, config.seed)}
-    sets["samples"] = stages.samples_of(target, count, config.batch, config.seed, report)
-    values: dict[str, float] = {}
+    say: stages.Say,
+) -> dict[str, tuple[float, ...]]:
+    """Dimensions of the real images and of as many samples, the MLE first; none where there are too few."""
+    samples = stages.samples_of(target, work.images, config.batch, config.seed, report=report, say=say)
+    sets: dict[str, Callable[[], torch.Tensor]] = {"samples": lambda: samples}
+    if data is not None:
+        sets = {"data": partial(stages.some_of, data, work.images, config.seed), **sets}
+    values: dict[str, tuple[float, ...]] = {}
     for what, images in sets.items():
         try:
-            found, records = stages.dimensions(what, images, report)
+            found, records = stages.dimensions(what, images(), report)
         except InputError as error:
             say(f"the dimension of the {what} is left out: {error}")
             continue
-        values[what] = found[0].value
+        values[what] = tuple(each.value for each in found)
         sheet.add(records)
-    return values.get("data"), values.get("samples")
+    return values

@@ -3,24 +3,38 @@
 Every rule is one function of the facts; its threshold is a constant with its reason.
 """
 
+import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.geometry.attribution import Attribution
 from riemann_noise_pytorch.geometry.condition import ConditionNumbers
+from riemann_noise_pytorch.geometry.layers import IMAGE
 from riemann_noise_pytorch.geometry.rank_profile import LayerRank, RankProfile
+from riemann_noise_pytorch.models.choices import NoiseKind
+from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.presets import PRESETS
 
 Severity = Literal["problem", "note", "good"]
 
 NOTABLE_FALL = 0.05
-"""Share of the rank whose loss between two layers is named, and at least one dimension."""
+"""Share of the rank whose loss between two layers is named, and more than one dimension: a norm takes one."""
 CONCENTRATED = 0.25
 """An effective rank below this share of the rank: most of the change lies in few directions."""
 HEAVY_TAIL = 3.0
 """Mean of the largest 2 % over the mean: in the paper's Table 2 it is 1.9 to 3.1 for StyleGAN2."""
+LEAST_CONDITION = 1e-6
+"""Mean conditions below this are roundings of images that do not move."""
+LARGEST_QUOTIENT_ERROR = 1e-2
+"""A derivative that differs more from a difference quotient is not that of the function."""
+FALLS_SHORT = 10.0
+"""Dimensions from which on the estimators fall short by more than a tenth or so."""
+FADED = 1e-6
+"""Share of the largest singular value below which a direction moves nothing that can be seen."""
 NEGLIGIBLE = 1e-3
 """A share of the variance that nobody sees."""
 FLATTER = 0.7
@@ -56,8 +70,11 @@ class Facts:
         joint: Rank by depth in latent and noise together.
         conditions: Condition numbers by space.
         attribution: Shares of latent and noise in the images' variance.
-        data_dimension: Estimated dimension of the real images.
-        sample_dimension: Estimated dimension of the samples, by the same method from as many.
+        data_dimension: Dimension of the real images, the larger of the two estimates, or the known one.
+        sample_dimension: Estimated dimension of the samples.
+        data_estimate: Estimated dimension of the real images, by the same method from as many.
+        data_dimension_known: Whether ``data_dimension`` is known, as that of drawn images.
+        quotient_error: Relative difference between a difference quotient and the derivative.
     """
 
     target: Target
@@ -67,6 +84,9 @@ class Facts:
     attribution: Attribution | None
     data_dimension: float | None
     sample_dimension: float | None
+    data_estimate: float | None = None
+    data_dimension_known: bool = False
+    quotient_error: float | None = None
 
 
 def find(facts: Facts) -> tuple[Finding, ...]:
@@ -95,11 +115,13 @@ def lasting_ranks(layers: Sequence[LayerRank]) -> list[float]:
 
 def _falls(facts: Facts) -> list[Finding]:
     layers, inputs = facts.profile.layers, facts.profile.inputs
+    if not layers[-1].rank:
+        return []  # an ignored latent, which the shares of the variance tell
     ranks = [float(inputs), *lasting_ranks(layers)]
-    names = ["the latent", *(layer.name for layer in layers)]
     found = []
-    for (before, after), (_, name) in zip(pairwise(ranks), pairwise(names), strict=True):
-        if before - after < max(1.0, NOTABLE_FALL * before):
+    for (before, after), layer in zip(pairwise(ranks), layers, strict=True):
+        name = layer.name
+        if before - after < max(2.0, NOTABLE_FALL * before):
             continue
         found.append(
             Finding(
@@ -108,7 +130,7 @@ def _falls(facts: Facts) -> list[Finding]:
                 f"Of {before:g} directions in which the latent can move what comes before, {after:g} still "
                 f"move the output of {_told(name)}; none of the later layers can bring them back (Lemma 2).",
                 f"widen {_told(name)}, or inject noise after it, which adds directions of its own",
-                _injection(facts.target, name),
+                _injection(facts.target, layer),
             )
         )
     return found
@@ -118,9 +140,14 @@ def _trap(facts: Facts) -> list[Finding]:
     d_x, rank = facts.data_dimension, facts.profile.layers[-1].rank
     if d_x is None:
         return []
-    numbers = f"The images move in {rank:g} directions; the data have about {d_x:.1f} dimensions."
+    known = facts.data_dimension_known
+    about = f"{d_x:g} dimensions" if known else f"about {d_x:.1f} dimensions"
+    numbers = f"The images move in {rank:g} directions; the data have {about}."
     if rank >= d_x:
-        return [Finding("good", "the rank reaches the dimension of the data", numbers)]
+        if known or d_x < FALLS_SHORT:
+            return [Finding("good", "the rank reaches the dimension of the data", numbers)]
+        text = f"{numbers} Estimates of many dimensions fall short, so the data may have more than that."
+        return [Finding("note", "the rank reaches the estimated dimension of the data", text)]
     text = (
         f"{numbers} Then either the Jacobian grows without bound or the divergence from the data stays above "
         "log(2)/2 (Theorem 1)."
@@ -128,25 +155,25 @@ def _trap(facts: Facts) -> list[Finding]:
     if facts.joint is not None and facts.joint.layers[-1].rank >= d_x:
         text += f" With the noise it is {facts.joint.layers[-1].rank:g}, so the noise fills what is missing."
         return [Finding("note", "the latent alone has fewer dimensions than the data", text)]
-    remedy = "give the latent more dimensions (--z-dim), or inject noise"
-    return [Finding("problem", "fewer dimensions than the data", text, remedy, _retraining(facts, d_x))]
+    remedy = "give the latent more dimensions (z_dim), or inject noise"
+    more = {"z_dim": max(2 * facts.target.z_dim, round(2 * d_x))}
+    command = "" if facts.target.config is None else _training(facts.target.config, more)
+    return [Finding("problem", "fewer dimensions than the data", text, remedy, command)]
 
 
 def _added(facts: Facts) -> list[Finding]:
     if facts.joint is None:
         return []
-    alone, both = facts.profile.layers[-1].rank, facts.joint.layers[-1].rank
+    image = facts.joint.layers[-1]
+    alone, both = facts.profile.layers[-1].rank, image.rank
+    at_least = "at least " if "at least" in facts.joint.remark else ""
     if both > alone:
-        text = f"The image's rank is {alone:g} in the latent, and {both:g} in latent and noise together."
-        return [Finding("good", f"noise adds {both - alone:g} dimensions", text)]
-    return [
-        Finding(
-            "note",
-            "noise adds no dimension",
-            f"The image's rank is {alone:g} in the latent, and the same in latent and noise together.",
-            "raise the strength of the noise, or remove it",
-        )
-    ]
+        text = f"The image's rank is {alone:g} in the latent, and {at_least}{both:g} with the noise."
+        return [Finding("good", f"noise adds {at_least}{both - alone:g} dimensions", text)]
+    if alone == math.prod(image.shape):
+        return []
+    text = f"The image's rank is {alone:g} in the latent, and the same in latent and noise together."
+    return [Finding("note", "noise adds no dimension", text, "raise the strength of the noise, or remove it")]
 
 
 def _unsure(facts: Facts) -> list[Finding]:
@@ -184,7 +211,7 @@ def _tails(facts: Facts) -> list[Finding]:
     found = []
     for space, numbers in facts.conditions.items():
         mean, tail = numbers.mc.value, numbers.ttmc.value
-        if tail > HEAVY_TAIL * mean:
+        if tail > HEAVY_TAIL * mean and mean > LEAST_CONDITION:
             found.append(
                 Finding(
                     "note",
@@ -208,7 +235,9 @@ def _shares(facts: Facts) -> list[Finding]:
         text = (
             f"Of the images' variance the latent has {latent.total:.3f} +- {latent.total_error:.3f} in all."
         )
-        remedy = "lower the strength of the noise, or train longer: noise now decides what is seen"
+        remedy = "look for a layer that multiplies it by zero, or train longer"
+        if noise:
+            remedy = "lower the strength of the noise, or train longer: noise now decides what is seen"
         found.append(Finding("problem", "the generator ignores its latent", text, remedy))
     elif noise and latent.total < 0.5:
         text = f"The latent has {latent.total:.0%} of the images' variance in all, noise more than half."
@@ -230,7 +259,7 @@ def _shares(facts: Facts) -> list[Finding]:
 
 
 def _flatter(facts: Facts) -> list[Finding]:
-    samples, data = facts.sample_dimension, facts.data_dimension
+    samples, data = facts.sample_dimension, facts.data_estimate
     if samples is None or data is None or samples >= FLATTER * data:
         return []
     text = f"By the same estimator, from as many images: samples {samples:.1f}, data {data:.1f} dimensions."
@@ -238,6 +267,39 @@ def _flatter(facts: Facts) -> list[Finding]:
         "look for repeated samples (riemann-noise sample, recall by riemann-noise evaluate --metrics ipr2k)"
     )
     return [Finding("problem", "samples have fewer dimensions than the data", text, remedy)]
+
+
+def _unfaithful(facts: Facts) -> list[Finding]:
+    error = facts.quotient_error
+    if error is None or error < LARGEST_QUOTIENT_ERROR:
+        return []
+    return [
+        Finding(
+            "problem",
+            "the derivative is not that of the function",
+            "A small step changes the image otherwise than the derivative says (relative difference "
+            f"{error:.2g}): the network rounds, or replaces its derivative (a straight-through estimator), "
+            "so ranks and conditions describe the replacement.",
+            "diagnose the network without the rounding",
+        )
+    ]
+
+
+def _faded(facts: Facts) -> list[Finding]:
+    """Directions that count by the tolerance, yet cannot be seen, as the length of a normalised latent."""
+    image = facts.profile.layers[-1]
+    values = [report.spectrum.values for report in image.reports]
+    faded = min(
+        (int((v[: r.rank] < FADED * v[0]).sum()) for v, r in zip(values, image.reports, strict=True)),
+        default=0,
+    )
+    if not faded:
+        return []
+    text = (
+        f"{faded} of the {image.rank:g} directions that count move the image by less than a millionth of "
+        "what the strongest does: full rank to the letter. So a latent that is normalised loses its length."
+    )
+    return [Finding("note", f"{faded} directions hardly move the image", text)]
 
 
 def _precision(facts: Facts) -> list[Finding]:
@@ -249,7 +311,7 @@ def _precision(facts: Facts) -> list[Finding]:
 
 
 RULES: tuple[Callable[[Facts], list[Finding]], ...] = (
-    _falls, _trap, _flatter, _shares, _added, _concentrated, _tails, _unsure, _precision,
+    _unfaithful, _falls, _trap, _flatter, _shares, _added, _concentrated, _faded, _tails, _unsure, _precision,
 )  # fmt: skip
 
 
@@ -258,22 +320,26 @@ def _told(name: str) -> str:
     return name if name[0].isalpha() else f"layer {name}"
 
 
-def _injection(target: Target, layer: str) -> str:
-    """How noise comes behind a layer: by a preset for a run of this package, by one line for others."""
+def _injection(target: Target, layer: LayerRank) -> str:
+    """How noise comes behind a layer: by options for a run of this package, by one line for others."""
     if target.config is not None:
-        return _training(target, "")
-    if target.module is None or "#" in layer or layer == "image":
+        kind = "riemannian" if target.config.noise != "riemannian" else "euclidean"
+        return _training(target.config.with_noise(cast("NoiseKind", kind)), {})
+    if target.module is None or "#" in layer.name or layer.name == IMAGE:
         return ""
-    return f'inject(generator, "{layer}", "riemannian", strength=0.1, example_input=z)'
+    kind = "riemannian" if len(layer.shape) > 1 else "euclidean"  # the geometry of a map: vectors have none
+    return f'inject(generator, "{layer.name}", "{kind}", strength=0.1, example_input=z)'
 
 
-def _retraining(facts: Facts, d_x: float) -> str:
-    return _training(facts.target, f" --z-dim {max(2 * facts.target.z_dim, round(2 * d_x))}")
-
-
-def _training(target: Target, more: str) -> str:
-    run = target.config
-    if run is None:
-        return ""
-    noisy = "dcgan-rni" if run.architecture == "dcgan" else "stylegan2-rni"
-    return f"riemann-noise train --preset {noisy} --data {run.data}{more}"
+def _training(config: TrainConfig, more: Mapping[str, object]) -> str:
+    """The command that trains with the options of a run, and with others."""
+    row = {**asdict(TrainConfig()), **PRESETS[config.preset]}
+    options = {n: v for n, v in asdict(config).items() if v != row.get(n) and n not in ("preset", "noise")}
+    options = {"data": config.data, **options, **more}
+    words = [
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
+        for name, value in options.items()
+        if value is not None and not isinstance(value, bool)
+    ]
+    words += [f"--{name.replace('_', '-')}" for name, value in options.items() if value is True]
+    return " ".join([f"riemann-noise train --preset {config.preset}", *words])

@@ -9,12 +9,18 @@ import torch
 from torch import Tensor
 
 from riemann_noise_pytorch.data.imageset import ImageSet
+from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.experiments.evaluation.drawing import Draws
 from riemann_noise_pytorch.experiments.records import Record
 from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.geometry.attribution import Attribution
 from riemann_noise_pytorch.geometry.condition import ConditionNumbers
-from riemann_noise_pytorch.geometry.dimension import DimensionEstimate, mle_dimension, twonn_dimension
+from riemann_noise_pytorch.geometry.dimension import (
+    SMALLEST,
+    DimensionEstimate,
+    mle_dimension,
+    twonn_dimension,
+)
 from riemann_noise_pytorch.geometry.jacobian import jacobian
 from riemann_noise_pytorch.geometry.local_condition import local_condition, log_condition, quotient_error
 from riemann_noise_pytorch.geometry.rank_profile import RankProfile
@@ -35,6 +41,7 @@ QUOTIENT_STEP = 1e-6
 
 Tensors = dict[str, Tensor]
 Report = Callable[[str, int, int], object]
+Say = Callable[[str], object]
 
 
 def profile_records(profile: RankProfile, joint: bool) -> tuple[list[Record], Tensors]:
@@ -106,18 +113,40 @@ def condition_records(
     return records, {f"condition/{space}": found.values for space, found in conditions.items()}
 
 
-def local_values(target: Target, profile: RankProfile, seed: int) -> dict[str, Any]:
+def local_values(
+    target: Target, profile: RankProfile, seed: int, say: Say
+) -> tuple[dict[str, Any], float | None]:
     """The exact condition at single latents, log cond(J^T J), and a difference quotient as a check.
 
     Args:
         target: What is diagnosed.
         profile: Its ranks; as many latents are taken.
         seed: Seed of latents and noise.
+        say: Called with a line where the exact condition has to be left out.
+
+    Returns:
+        Fields of the record, and the worst relative error of the quotient, which may be infinite.
     """
+    exact, worst = list[float](), None
+    try:
+        exact, worst = _exact_conditions(target, profile.num_latents, seed)
+    except (InputError, NonFiniteError) as error:
+        say(f"the exact condition at single latents is left out: {error}")
+    image = profile.layers[-1]
+    record = {
+        "local": exact,
+        "log_condition": [_finite(log_condition(report.spectrum)) for report in image.reports],
+        "quotient_error": None if worst is None else _finite(worst),
+    }
+    return record, worst
+
+
+def _exact_conditions(target: Target, num_latents: int, seed: int) -> tuple[list[float], float]:
+    """The exact condition at each latent, and the worst error of a difference quotient."""
     assert target.generator is not None
     exact, quotients = [], []
     with still(target.generator, target.z_dim, module=target.module, seed=seed) as net:
-        for index in range(profile.num_latents):
+        for index in range(num_latents):
             z = counted_normal(derive(seed, "local latents"), index, (1, target.z_dim))[0]
             z = z.to(net.device, net.dtype)
             image = net.at(index)
@@ -131,12 +160,7 @@ def local_values(target: Target, profile: RankProfile, seed: int) -> dict[str, A
             direction = counted_normal(derive(seed, "quotient"), index, (1, len(z)))[0].to(z)
             step = QUOTIENT_STEP if z.dtype == torch.float64 else math.sqrt(torch.finfo(z.dtype).eps)
             quotients.append(quotient_error(function, z, direction / direction.norm(), linear.jvp, step))
-    image = profile.layers[-1]
-    return {
-        "local": exact,
-        "log_condition": [_finite(log_condition(report.spectrum)) for report in image.reports],
-        "quotient_error": max(quotients),
-    }
+    return exact, max(quotients)
 
 
 def moves(target: Target, seed: int) -> bool:
@@ -172,9 +196,16 @@ def dimensions(what: str, images: Tensor, report: Report) -> tuple[list[Dimensio
         what: ``data`` or ``samples``.
         images: uint8 (N, C, H, W).
         report: Called as ``report(stage, done, total)``.
+
+    Raises:
+        InputError: There are too few images, or too few that differ.
     """
-    points = images.flatten(1).float() / 255
-    points = torch.unique(points, dim=0)
+    points = torch.unique(images.flatten(1), dim=0).float() / 255
+    if len(points) < SMALLEST:
+        told = f"there are only {len(images):,} of them"
+        if len(points) < len(images):
+            told = f"only {len(points):,} of {len(images):,} differ, and the others repeat them"
+        raise InputError(f"{told}; a dimension needs at least {SMALLEST} images that differ")
     neighbours = nearest(points, MLE_NEIGHBOURS, progress=partial(report, f"dimension of {what}"))
     found = [mle_dimension(neighbours, MLE_NEIGHBOURS), twonn_dimension(neighbours)]
     names = (f"MLE, k = {MLE_NEIGHBOURS}", "TwoNN")
@@ -200,20 +231,38 @@ def some_of(images: ImageSet, count: int, seed: int) -> Tensor:
     return images.batch(torch.randperm(len(images), generator=stream)[:count])
 
 
-def samples_of(target: Target, count: int, batch: int, seed: int, report: Report) -> Tensor:
-    """Draw uint8 images (count, C, H, W)."""
+def samples_of(
+    target: Target, count: int, batch: int, seed: int, *, report: Report | None = None, say: Say | None = None
+) -> Tensor:
+    """Draw images.
+
+    Args:
+        target: Whose.
+        count: How many.
+        batch: So many at once.
+        seed: Seed of latents, noise and classes.
+        report: Called as ``report(stage, done, total)``.
+        say: Called with a line where the images are not in [-1, 1].
+
+    Returns:
+        uint8 (count, C, H, W) on the CPU.
+    """
     assert target.generator is not None
     labels, _ = labels_for(target.generator, None, derive(seed, "classes"))
     draws, parts = Draws(target, derive(seed, "samples"), labels=labels), []
     for first in range(0, count, batch):
         parts.append(draws(first, min(batch, count - first)).cpu())
-        report("samples", min(first + batch, count), count)
+        if report is not None:
+            report("samples", min(first + batch, count), count)
+    if say is not None and draws.range_warning:
+        say(draws.range_warning)
     return torch.cat(parts)
 
 
-def has_w(target: Target) -> bool:
-    """Whether points can be taken in w: there are a mapping and a synthesis."""
-    return hasattr(target.generator, "mapping") and hasattr(target.generator, "synthesis")
+def spaces_of(target: Target) -> tuple[str, ...]:
+    """Spaces in which pairs can be taken: z, and w where there are a mapping and a synthesis."""
+    has_w = hasattr(target.generator, "mapping") and hasattr(target.generator, "synthesis")
+    return ("z", "w") if has_w else ("z",)
 
 
 def finding_records(findings: Sequence[Any]) -> list[Record]:

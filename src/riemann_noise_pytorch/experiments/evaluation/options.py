@@ -22,8 +22,8 @@ class EvaluateConfig:
     metrics: str = "quick"
     """Metrics and groups, separated by commas; the list below explains each."""
     data: str | None = None
-    """Real images: digits, photos, manifold-D (drawn, of dimension D), or the path of a folder or a ZIP. None:
-    those of the run's training."""
+    """Real images: digits, photos, manifold-D (drawn, of dimension D), or the path of a folder or a ZIP.
+    None: those of the run's training."""
     resolution: int | None = None
     """Height and width to which the real images are resized, and measured images too. None: those of the run,
     or the images' own."""

@@ -11,8 +11,8 @@ from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.evaluation.options import EvaluateConfig
 from riemann_noise_pytorch.experiments.evaluation.subject import Subject
-from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.experiments.records import commit, environment
+from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.metrics.extractors.interfaces import Extractor
 from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.statistics.sampling import Processes

@@ -34,3 +34,15 @@ class TheoryConfig:
             )
         if self.run is not None and not self.run.exists():
             raise InputError(f"there is nothing at {self.run}; give a run folder or a snapshot")
+        self._open()
+
+    def _open(self) -> None:
+        """Open what was given now: the experiments that need it come late."""
+        if self.trap is not None:
+            from riemann_noise_pytorch.experiments.theory.trained import trained_generators
+
+            trained_generators(self.trap)
+        if self.run is not None:
+            from riemann_noise_pytorch.experiments.theory.premises import noisy_generator
+
+            noisy_generator(self.run)

@@ -10,6 +10,8 @@ from riemann_noise_pytorch.experiments.theory.options import TheoryConfig
 from riemann_noise_pytorch.experiments.theory.statement import Statement, curve
 from riemann_noise_pytorch.geometry.premises import LayerPremises, premises
 from riemann_noise_pytorch.models.interfaces import Generator
+from riemann_noise_pytorch.noise.control import noise_layers
+from riemann_noise_pytorch.noise.layers import RiemannNoise
 from riemann_noise_pytorch.statistics.intervals import Interval
 from riemann_noise_pytorch.training.checkpoints import load_generator
 from riemann_noise_pytorch.training.config import resolve_config
@@ -26,8 +28,6 @@ def equation15(config: TheoryConfig) -> Statement:
     generator, name = _generator(config)
     samples, draws = (16, 8) if config.quick else (64, 16)
     layers = premises(generator, samples=samples, draws=draws, seed=config.seed)
-    if not layers:
-        raise InputError(f"{config.run} has no Riemannian noise, so it has no premises; give another run")
     places = range(1, len(layers) + 1)
     rows = {
         "overlap of s_v and mu": [(i, one.overlap) for i, one in zip(places, layers, strict=True)],
@@ -59,13 +59,30 @@ def equation15(config: TheoryConfig) -> Statement:
     )
 
 
+def noisy_generator(run: Path) -> tuple[Generator, str]:
+    """Open a trained generator with Riemannian noise.
+
+    Args:
+        run: A run folder or a snapshot.
+
+    Returns:
+        The generator, and what to call it.
+
+    Raises:
+        InputError: It is something else, or has no Riemannian noise.
+    """
+    target = open_target(str(run))
+    if not isinstance(target.generator, Generator):
+        raise InputError(f"{run} is no run; give a run folder or a snapshot with Riemannian noise")
+    if not any(isinstance(layer, RiemannNoise) for layer in noise_layers(target.generator).values()):
+        raise InputError(f"{run} has no Riemannian noise, so it has no premises; give another run")
+    return target.generator, f"{run.name}, {target.snapshot}"
+
+
 def _generator(config: TheoryConfig) -> tuple[Generator, str]:
     """The generator asked for, or one that is trained here, and what to call it."""
     if config.run is not None:
-        target = open_target(str(config.run))
-        if not isinstance(target.generator, Generator):
-            raise InputError(f"{config.run} is no run; give a run folder or a snapshot with Riemannian noise")
-        return target.generator, f"{config.run.name}, {target.snapshot}"
+        return noisy_generator(config.run)
     kimg = KIMG / 10 if config.quick else KIMG
     options = resolve_config(
         "dcgan-rni",

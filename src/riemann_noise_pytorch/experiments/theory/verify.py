@@ -7,8 +7,7 @@ from pathlib import Path
 
 import torch
 
-import riemann_noise_pytorch
-from riemann_noise_pytorch.experiments.records import Record, commit, environment, write_records
+from riemann_noise_pytorch.experiments.records import Record, setup_record, write_records
 from riemann_noise_pytorch.experiments.theory.expansions import theorem2, theorem3
 from riemann_noise_pytorch.experiments.theory.expectations import theorem5
 from riemann_noise_pytorch.experiments.theory.jacobians import definition1
@@ -92,10 +91,7 @@ def _one_thread() -> Iterator[None]:
 
 def _setup(config: TheoryConfig) -> Record:
     return {
-        "record": "setup",
-        "version": riemann_noise_pytorch.__version__,
-        "commit": commit(),
-        "environment": environment(torch.get_num_threads()),
+        **setup_record(torch.get_num_threads()),
         "options": {
             "quick": config.quick,
             "seed": config.seed,
