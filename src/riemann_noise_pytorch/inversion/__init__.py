@@ -1,0 +1,1 @@
+"""Inversion: from an image back to the latents and the noise that make it, for any generator."""
