@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from riemann_noise_pytorch.report import difference_table, markdown, read_comparison, summary_table
+from riemann_noise_pytorch.report.trap import read_trap, trap_table
 
 ROOT = Path(__file__).parents[2]
 TABLES = [
@@ -25,6 +26,13 @@ def test_a_published_table_is_that_of_its_record(document, folder, table):
 def test_the_published_differences_are_those_of_the_record():
     text = (ROOT / "results" / "README.md").read_text()
     assert markdown(difference_table(read_comparison(ROOT / "results" / "presets-digits"))) in text
+
+
+def test_the_published_table_of_the_trap_is_that_of_the_record():
+    text = (ROOT / "results" / "README.md").read_text()
+    trap = read_trap(ROOT / "results" / "dimension-trap")
+    assert markdown(trap_table(trap)).strip() in text
+    assert min(layer.margin_kept for layer in trap.arms) > 3e11
 
 
 def test_every_trained_arm_of_the_demo_is_near_the_real_images():

@@ -12,7 +12,7 @@ from riemann_noise_pytorch.training.config import TrainConfig, resolve_config
 
 
 def layer(name, rank, *, effective=None, ambiguous=False, shape=(8, 4, 4), values=None):
-    values = torch.ones(int(rank)) if values is None else values
+    values = torch.ones(max(1, int(rank))) if values is None else values
     return SimpleNamespace(
         shape=shape,
         reports=(SimpleNamespace(rank=int(rank), spectrum=SimpleNamespace(values=values)),),
