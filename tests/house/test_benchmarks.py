@@ -142,6 +142,15 @@ def test_the_published_figures_of_stylegan2_and_of_the_evaluation_are_those_of_t
         assert f"{result['bfloat16_to_float32']:.2f} {spread}" in published
     for result in last("evaluation"):
         assert f"{result['to_pass']:.2f} passes of Inception for {result['images']:,.0f} images" in published
+    (profile,) = last("jacobian")
+    cases = profile["cases"]
+    assert f"takes {cases['rank profile of all layers']['s']:.2f} s on 2 threads" in published
+    ratios = {name: case["to_forward"]["ratio"] for name, case in cases.items()}
+    assert f"and {ratios['rank profile of all layers']:.2f} times as long" in published
+    assert f"all layers are {ratios['tangents of all layers']:.2f} times" in published
+    assert all(each["peak_mib"] <= each["budget_mib"] for each in profile["memory"])
+    none, euclidean, riemannian = (f"{each['whole_to_bare']:.2f}" for each in last("condition"))
+    assert f"{none} without noise, {euclidean} with Euclidean and {riemannian} with Riemannian" in published
     for setting, rate in last("extractors")[0]["images_per_s"].items():
         assert f"{setting} {rate:.1f}" in published
 
