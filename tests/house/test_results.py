@@ -35,6 +35,19 @@ def test_the_published_table_of_the_trap_is_that_of_the_record():
     assert min(layer.margin_kept for layer in trap.arms) > 3e11
 
 
+def test_the_published_bias_of_dimensions_is_that_of_the_record():
+    text = (ROOT / "results" / "README.md").read_text()
+    lines = (ROOT / "results" / "dimension-bias" / "records.jsonl").read_text().splitlines()
+    records = [record for line in lines if (record := json.loads(line))["record"] == "bias"]
+    assert [record["dimension"] for record in records] == list(range(1, 33))
+    for record in records:
+        cells = [
+            f"{each['value']:.2f} ({each['low']:.2f} to {each['high']:.2f})"
+            for each in (record["mle"], record["twonn"])
+        ]
+        assert f"| {record['dimension']} | {cells[0]} | {cells[1]} |" in text
+
+
 def test_every_trained_arm_of_the_demo_is_near_the_real_images():
     comparison = read_comparison(ROOT / "results" / "demo")
     (reference,) = (r for r in comparison.references if r.metric == "swd")
