@@ -11,15 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 
-import riemann_noise_pytorch
 from riemann_noise_pytorch.experiments.pool import Task
-from riemann_noise_pytorch.experiments.records import (
-    Record,
-    commit,
-    environment,
-    read_records,
-    write_records,
-)
+from riemann_noise_pytorch.experiments.records import Record, read_records, setup_record, write_records
 from riemann_noise_pytorch.experiments.rescue_arm import RescueArm, measure_data, run_arm
 from riemann_noise_pytorch.experiments.rescue_options import (
     AMONG_REAL,
@@ -89,10 +82,7 @@ def rescue_study(
 def _collect(config: RescueConfig, arms: Sequence[RescueArm], data: Path) -> list[Record]:
     runs = [record for arm in arms for record in read_records(arm.records)]
     setup = {
-        "record": "setup",
-        "version": riemann_noise_pytorch.__version__,
-        "commit": commit(),
-        "environment": environment(config.threads),
+        **setup_record(config.threads),
         "options": dataclasses.asdict(config),
         "training": dict(TRAINING),
         "methods": {method: {"label": LABELS[method], **METHODS[method]} for method in config.methods},

@@ -13,7 +13,6 @@ from typing import Any, final
 import torch
 from safetensors.torch import save_file
 
-import riemann_noise_pytorch
 from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.experiments.diagnosis import stages
@@ -21,7 +20,7 @@ from riemann_noise_pytorch.experiments.diagnosis.budget import Work
 from riemann_noise_pytorch.experiments.diagnosis.findings import Facts, Finding, find
 from riemann_noise_pytorch.experiments.diagnosis.options import DiagnoseConfig
 from riemann_noise_pytorch.experiments.diagnosis.plan import known_dimension, planned, real_images
-from riemann_noise_pytorch.experiments.records import Record, commit, environment, write_records
+from riemann_noise_pytorch.experiments.records import Record, setup_record, write_records
 from riemann_noise_pytorch.experiments.targets import Target
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.geometry.attribution import Attribution, attribution
@@ -126,10 +125,7 @@ def _setup(target: Target, config: DiagnoseConfig) -> Record:
         options = asdict(target.config)
         about |= {n: options[n] for n in ("preset", "architecture", "noise", "seed")}
     return {
-        "record": "setup",
-        "version": riemann_noise_pytorch.__version__,
-        "commit": commit(),
-        "environment": environment(torch.get_num_threads()),
+        **setup_record(torch.get_num_threads()),
         "target": about | {"images_seen": target.images_seen, "weights": config.which},
         "options": asdict(config),
         "seed": config.seed,

@@ -12,17 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-import riemann_noise_pytorch
 from riemann_noise_pytorch.errors import InputError, Interrupted
 from riemann_noise_pytorch.experiments.pool import Event, Task, run_tasks
-from riemann_noise_pytorch.experiments.records import (
-    Record,
-    commit,
-    cores,
-    environment,
-    read_records,
-    write_records,
-)
+from riemann_noise_pytorch.experiments.records import Record, cores, read_records, setup_record, write_records
 from riemann_noise_pytorch.experiments.toy.arm_run import ArmRun, column_steps, run_arm
 from riemann_noise_pytorch.experiments.toy.measures import GOOD_STDS, reach
 from riemann_noise_pytorch.experiments.toy.options import Arm, ToyConfig
@@ -82,10 +74,7 @@ def toy(
     _run([run for run in runs if not run.is_finished], config, folder, on_progress)
     each = [record for run in runs for record in read_records(run.records)]
     setup = {
-        "record": "setup",
-        "version": riemann_noise_pytorch.__version__,
-        "commit": commit(),
-        "environment": environment(THREADS),
+        **setup_record(THREADS),
         "options": dataclasses.asdict(config) | config.size._asdict(),
         "mixture": {
             "name": mixture.name,
