@@ -137,9 +137,9 @@ def test_the_chunk_follows_the_memory():
 
     each, fixed = 2 * 8 + 12 * 4000 * 8, 4 * 4000 * 8
     for memory, directions in ((1, 1), (2, 2), (3, 2), (4, 4)):  # 2 and 2, rather than 3 and 1
-        assert chunk_size(grows, X, (fixed + memory * (each + 1)) / 2**20) == directions
-    assert chunk_size(grows, X, 1e-6) == 1
-    assert chunk_size(grows, torch.ones(128), 1024) == 64
+        assert chunk_size(grows, X, (fixed + memory * (each + 1)) / 2**20)[0] == directions
+    assert chunk_size(grows, X, 1e-6)[0] == 1
+    assert chunk_size(grows, torch.ones(128), 1024)[0] == 64
     with pytest.raises(InputError, match="positive number of MiB"):
         chunk_size(grows, X, 0)
 

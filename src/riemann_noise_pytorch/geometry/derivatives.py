@@ -25,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.geometry.convolutions import OneProduct
 from riemann_noise_pytorch.noise.failures import is_out_of_memory, place_of_failure
 from riemann_noise_pytorch.noise.pairs import counted_normal
 
@@ -76,7 +77,8 @@ class Forward(Way):
 
     def push(self, v: Tensor) -> Outputs:
         """J v of each output: one pass for all directions, or one for each."""
-        with torch.no_grad():  # which forward mode does not heed: only reverse mode need not be recorded
+        # no_grad: forward mode does not heed it, and only reverse mode need not be recorded
+        with torch.no_grad(), OneProduct():
             if self.batched:
                 pushed: Outputs = torch.func.vmap(self._along, randomness="same")(v)
                 return pushed
@@ -112,6 +114,11 @@ class Recorded(Way):
         self._leaf = self._x.clone().requires_grad_()
         with torch.enable_grad():
             self._outputs = function(self._leaf)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all outputs."""
+        return sum(output.nbytes for output in self._outputs.values())
 
     def _gradients(
         self, outputs: Sequence[Tensor], inputs: Sequence[Tensor], upstream: Tensor
@@ -217,7 +224,11 @@ class Fit:
 
 
 def fitting_way(
-    function: Function, x: Tensor, modes: Collection[Mode] = MODES, directions: Tensor | None = None
+    function: Function,
+    x: Tensor,
+    modes: Collection[Mode] = MODES,
+    directions: Tensor | None = None,
+    reverse: "Reverse | None" = None,
 ) -> Fit:
     """Find the first way that a function allows at a point.
 
@@ -226,6 +237,7 @@ def fitting_way(
         x: The point.
         modes: Which modes come into question.
         directions: What to try them with, (k, n), where these products are wanted anyhow.
+        reverse: Reverse mode of this function at this point, where it is there already, to compare with.
 
     Raises:
         InputError: None works; the message tells where the last one failed.
@@ -243,7 +255,7 @@ def fitting_way(
             continue
         try:
             way = kind(function, x, batched)
-            pushed = _tried(way, function, x, directions)
+            pushed = _tried(way, function, x, directions, reverse)
         except Exception as error:  # foreign operations can fail in any way
             if is_out_of_memory(error):
                 raise
@@ -256,7 +268,9 @@ def fitting_way(
     )
 
 
-def _tried(way: Way, function: Function, x: Tensor, directions: Tensor) -> Outputs | None:
+def _tried(
+    way: Way, function: Function, x: Tensor, directions: Tensor, reverse: Reverse | None
+) -> Outputs | None:
     """Multiply once, and see that forward and reverse products are those of one matrix."""
     if isinstance(way, Reverse):
         way.try_out()
@@ -266,7 +280,7 @@ def _tried(way: Way, function: Function, x: Tensor, directions: Tensor) -> Outpu
     mix, u = (counted_normal(0, 1, (1, n)).to(pushed) for n in pushed.shape)
     v, jv = mix.to(x) @ directions, mix @ pushed
     try:
-        pulled = Reverse(function, x, batched=False).pull(name, u)
+        pulled = (reverse or Reverse(function, x, batched=False)).pull(name, u)
     except Exception as error:
         if is_out_of_memory(error):
             raise
@@ -292,34 +306,36 @@ def unit_vectors(first: int, count: int, n: int, like: Tensor) -> Tensor:
     return rows
 
 
-def chunk_size(function: Function, x: Tensor, memory_mib: float) -> int:
+def chunk_size(function: Function, x: Tensor, memory_mib: float) -> tuple[int, Reverse]:
     """Choose how many directions go together: as many as fit into memory, and at most MOST_TOGETHER.
 
-    What they take is counted in one plain call: the outputs, the largest result of an operation that depends
-    on the point, and the largest operand of any, each so many times as the constants above say. One direction
-    goes always.
+    What they take is counted in one recorded call: the outputs, the largest result of an operation that
+    depends on the point, and the largest operand of any, each so many times as the constants above say. One
+    direction goes always.
 
     Args:
         function: As of :func:`fitting_way`.
         x: The point.
         memory_mib: The memory, over and above what is there.
 
+    Returns:
+        The number, and reverse mode from the recorded call.
+
     Raises:
         InputError: The memory is no positive number.
 
     Example:
-        >>> chunk_size(lambda x: {"y": 2 * x}, torch.zeros(2**17), memory_mib=16)
+        >>> chunk_size(lambda x: {"y": 2 * x}, torch.zeros(2**17), memory_mib=16)[0]
         2
     """
     if not memory_mib > 0:
         raise InputError(f"memory must be a positive number of MiB, not {memory_mib}; 1024 is usual")
-    with torch.enable_grad(), _Largest() as largest:
-        outputs = function(x.detach().requires_grad_())
-    kept = sum(output.nbytes for output in outputs.values())
+    with _Largest() as largest:
+        reverse = Reverse(function, x, batched=False)
     budget = memory_mib * 2**20 - FIXED_COPIES * largest.operand
-    fitting = int(budget / (KEPT_COPIES * kept + WORKING_COPIES * largest.result))
+    fitting = int(budget / (KEPT_COPIES * reverse.nbytes + WORKING_COPIES * largest.result))
     passes = -(-len(x) // max(1, min(fitting, MOST_TOGETHER)))
-    return -(-len(x) // passes)
+    return -(-len(x) // passes), reverse
 
 
 def is_cut_off(function: Callable[[Tensor], Tensor], leaf: Tensor, result: Tensor) -> bool:

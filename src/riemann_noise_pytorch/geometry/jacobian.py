@@ -184,7 +184,7 @@ def jacobian(
         return {OUTPUT: function(vector.view(shape)).flatten()}
 
     size = _checked(function, point.view(shape))
-    return Jacobian(flat, point, size, mode, chunk_size(flat, point, memory_mib))
+    return Jacobian(flat, point, size, mode, chunk_size(flat, point, memory_mib)[0])
 
 
 def _checked(function: Callable[[Tensor], Tensor], x: Tensor) -> int:

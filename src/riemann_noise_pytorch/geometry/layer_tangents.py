@@ -54,9 +54,9 @@ class LayerTangents:
         self.inputs = len(x)
         self.noise_size, self.noise_directions = noise_size, len(x) - net.z_dim
         results = results_of(function, calls)
-        self.chunk = chunk_size(results, x, memory_mib)
+        self.chunk, reverse = chunk_size(results, x, memory_mib)
         self._x = x
-        fit = fitting_way(results, x, directions=unit_vectors(0, self.chunk, self.inputs, x))
+        fit = fitting_way(results, x, directions=unit_vectors(0, self.chunk, self.inputs, x), reverse=reverse)
         self._way, self._first = fit.way, fit.pushed
         if isinstance(self._way, Reverse):
             self._way.chunk = self.chunk

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from riemann_noise_pytorch.errors import NonFiniteError, unknown_name
+from riemann_noise_pytorch.geometry.convolutions import OneProduct
 from riemann_noise_pytorch.noise.control import Layers
 from riemann_noise_pytorch.noise.listing import parts_by_name
 from riemann_noise_pytorch.noise.selection import patterns_of
@@ -82,7 +83,7 @@ def called_layers(
         ['0', '2', 'image']
     """
     survey = _Survey()
-    with torch.no_grad(), survey.following(module):
+    with torch.no_grad(), OneProduct(), survey.following(module):
         image = function(x)
     found = survey.found
     if found and _is_same(found[-1].result, found[-1].version, image):

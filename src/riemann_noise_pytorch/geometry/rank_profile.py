@@ -231,7 +231,9 @@ def _spectra(collectors: Sequence[Columns], device: torch.device, inputs: int) -
         return [columns.spectrum() for columns in collectors]
     try:
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(Columns.spectrum, collectors))
+            by_size = sorted(collectors, key=lambda columns: -columns.size)  # so that no thread ends alone
+            begun = {columns: pool.submit(columns.spectrum) for columns in by_size}
+            return [begun[columns].result() for columns in collectors]
     finally:
         torch.set_num_threads(threads)  # which a worker sets for all threads that start later, too
 

@@ -89,6 +89,11 @@ class Columns:
         self._parts: dict[int, Tensor] = {}  # by the number of the first; a column of J is a row here
         self._seen = torch.zeros(n, dtype=torch.bool)
 
+    @property
+    def size(self) -> int:
+        """Number of outputs."""
+        return self._shape[0]
+
     def add(self, first: int, columns: Tensor) -> None:
         """Take columns ``first`` and following.
 
@@ -126,8 +131,6 @@ class Columns:
         if not self._seen.all():
             missing = int((~self._seen).nonzero()[0])
             raise InputError(f"column {missing} of {self._shape[1]} was not added; add all before this")
-        for first, part in self._parts.items():
-            _check_finite(part, first, self._shape[1])
         parts = [part for _, part in sorted(self._parts.items(), key=lambda item: item[0])]
         if self._sketch is None:
             return Spectrum(_singular_values(parts), self._shape, self._dtype)
@@ -135,7 +138,9 @@ class Columns:
         upper, lower = (
             _triangle([part[:, rows] for part in parts]) for rows in (slice(half), slice(half, None))
         )
-        values = torch.linalg.svdvals(torch.cat([upper, lower]) / 2**0.5)
+        both = torch.cat([upper, lower])
+        _check_finite(both, parts)
+        values = torch.linalg.svdvals(both / 2**0.5)
         error = embedding_error(upper, lower, half, default_tolerance(self._shape, self._dtype))
         return Spectrum(values, self._shape, self._dtype, error)
 
@@ -160,9 +165,7 @@ def spectrum_of(jacobian: Tensor) -> Spectrum:
         )
     m, n = jacobian.shape
     _check_kind(m, n, jacobian.dtype)
-    columns = jacobian.detach().T
-    _check_finite(columns, 0, n)
-    return Spectrum(_singular_values([columns]), (m, n), jacobian.dtype)
+    return Spectrum(_singular_values([jacobian.detach().T]), (m, n), jacobian.dtype)
 
 
 def default_tolerance(shape: tuple[int, int], dtype: torch.dtype) -> float:
@@ -185,7 +188,9 @@ def default_tolerance(shape: tuple[int, int], dtype: torch.dtype) -> float:
 def _singular_values(parts: list[Tensor]) -> Tensor:
     """Those of a matrix whose columns are the rows of all parts."""
     is_tall = parts[0].shape[1] >= sum(map(len, parts))
-    values: Tensor = torch.linalg.svdvals(_triangle(parts if is_tall else [torch.cat(parts).T]))
+    triangle = _triangle(parts if is_tall else [torch.cat(parts).T])
+    _check_finite(triangle, parts)
+    values: Tensor = torch.linalg.svdvals(triangle)
     return values
 
 
@@ -196,13 +201,18 @@ def _triangle(parts: list[Tensor]) -> Tensor:
         parts: The columns of the tall matrix, as rows, some in each part.
     """
     width, height = sum(map(len, parts)), parts[0].shape[1]
-    rows = max(4 * width, BLOCK_BYTES // (8 * width))
-    triangle = parts[0].new_empty((width, 0), dtype=torch.float64)  # transposed, as LAPACK reads it
+    rows = min(height, max(4 * width, BLOCK_BYTES // (8 * width)))
+    block = parts[0].new_empty((width, width + rows), dtype=torch.float64)  # transposed, as LAPACK reads it
+    scales = block.new_empty(width)
+    above = 0  # rows of the triangle of the blocks before, which lies above the next
     for first in range(0, height, rows):
-        block = torch.cat([part[:, first : first + rows] for part in parts]).double()
-        reduced, _ = torch.geqrf(torch.cat([triangle, block], dim=1).mT)
-        triangle = reduced[:width].triu().mT
-    return triangle.mT.cpu()  # where LAPACK's values are exact to rounding
+        last = min(first + rows, height)
+        filled = block[:, : above + last - first].mT
+        torch.cat([part[:, first:last].double() for part in parts], out=filled.mT[:, above:])
+        torch.geqrf(filled, out=(filled, scales))  # in place
+        triangle = filled[:width].triu()
+        block[:, :width], above = triangle.mT, width
+    return triangle.cpu()  # where LAPACK's values are exact to rounding
 
 
 def _check_kind(m: int, n: int, dtype: torch.dtype) -> None:
@@ -213,12 +223,14 @@ def _check_kind(m: int, n: int, dtype: torch.dtype) -> None:
         )
 
 
-def _check_finite(columns: Tensor, first: int, inputs: int) -> None:
-    if columns.sum().isfinite():  # NaN and infinity survive any sum
+def _check_finite(triangle: Tensor, parts: list[Tensor]) -> None:
+    """Name the column that has NaN or infinity, either of which no reduction to a triangle loses."""
+    if triangle.isfinite().all():
         return
+    columns = torch.cat(parts)
     bad = (~columns.isfinite().all(dim=1)).nonzero()
     if len(bad):
         raise NonFiniteError(
-            f"column {first + int(bad[0])} of the Jacobian ({inputs} inputs) has NaN or infinity; check the "
+            f"column {int(bad[0])} of the Jacobian ({len(columns)} inputs) has NaN or infinity; check the "
             "generator's weights, and for square roots and norms of zero"
         )
