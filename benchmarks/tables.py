@@ -74,6 +74,17 @@ def metrics_table() -> str:
     return "\n".join(rows)
 
 
+def regularizers_table(results: list[dict[str, Any]]) -> str:
+    """What a penalty costs, eager and lazy, in steps without one."""
+    heads = [f"{result['network']}, {when}" for result in results for when in ("eager", "lazy")]
+    rows = [f"| regularizer | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
+    for name in results[0]["regularizers"]:
+        costs = [result["regularizers"][name][when] for result in results for when in ("eager", "lazy")]
+        cells = [f"{cost['ratio']:.2f} ({cost['low']:.2f} to {cost['high']:.2f})" for cost in costs]
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def tables() -> dict[str, str]:
     """All tables, by what they show."""
     shown = {
@@ -84,6 +95,7 @@ def tables() -> dict[str, str]:
         f"stylegan2 {r['resolution']}x{r['resolution']}, allocator {r['allocator']}": stylegan2_table(r)
         for r in newest("stylegan2-cpu").values()
     }
+    shown["regularizers"] = regularizers_table(list(newest("regularizers-cpu").values()))
     return shown | {"training": training_table(), "metrics": metrics_table()}
 
 

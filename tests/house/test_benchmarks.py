@@ -96,6 +96,7 @@ def test_the_published_tables_are_those_of_the_records(monkeypatch):
         "stylegan2 128x128, allocator as it is",
         f"stylegan2 64x64, {kept}",
         f"stylegan2 128x128, {kept}",
+        "regularizers",
     }
 
 
@@ -151,6 +152,16 @@ def test_the_published_figures_of_stylegan2_and_of_the_evaluation_are_those_of_t
     assert all(each["peak_mib"] <= each["budget_mib"] for each in profile["memory"])
     none, euclidean, riemannian = (f"{each['whole_to_bare']:.2f}" for each in last("condition"))
     assert f"{none} without noise, {euclidean} with Euclidean and {riemannian} with Riemannian" in published
+    symptoms = last("symptoms")
+    for each in symptoms:
+        told = (
+            f"{100 * each['of_a_tick']:.2f} % of its {each['steps_per_tick']} steps for `{each['network']}`"
+        )
+        assert told in published
+        assert each["of_a_tick"] < 0.01
+        assert f"{each['spread_ms'] + each['look_ms']:.1f} ms a tick" in published
+    shares = [f"{100 * each['of_a_step']:.1f} %" for each in symptoms]
+    assert f"{' and '.join(shares)} of a tick of one step" in published
     for setting, rate in last("extractors")[0]["images_per_s"].items():
         assert f"{setting} {rate:.1f}" in published
 
