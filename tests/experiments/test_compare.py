@@ -9,11 +9,12 @@ import torch
 
 from riemann_noise_pytorch.data.images import TensorImages
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.arm import open_data, reference_images
+from riemann_noise_pytorch.experiments.arm import reference_images
 from riemann_noise_pytorch.experiments.compare import compare
 from riemann_noise_pytorch.experiments.options import CompareConfig
 from riemann_noise_pytorch.experiments.records import read_records
 from riemann_noise_pytorch.report import read_comparison
+from riemann_noise_pytorch.training.real_images import open_data
 
 TINY = CompareConfig(seeds=2, kimg=0.064, width=4, z_dim=8, pairs=100, images=50, redraws=2, workers=1)
 

@@ -1,5 +1,6 @@
 """A run whose images fail says so, loses nothing, and goes on once they are back."""
 
+import dataclasses
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from riemann_noise_pytorch.data.imageset import TensorImages
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_snapshot
 from riemann_noise_pytorch.training.loop import train
+from riemann_noise_pytorch.training.real_images import held_out_images, open_data
 from tests.data.pictures import cut_short, write_folder
 from tests.training.runs import blobs, equal, small, weights
 from tests.training.test_loop import stats_of
@@ -136,3 +138,14 @@ def test_another_fault_of_the_images_is_raised_as_it_is_once_the_state_is_saved(
         train(small(), images, tmp_path / "run", progress=progress)
     assert list_snapshots(tmp_path / "run")[-1].stem == "00000016"
     assert json.loads((tmp_path / "run" / "config.json").read_text())["batch"] == 8
+
+
+def test_what_is_kept_out_is_never_trained_on():
+    config = small(3)
+    config = dataclasses.replace(config, data="digits", resolution=16, channels=1, holdout=97, mirror=True)
+    training, held_out = open_data(config), held_out_images(config)
+    assert (len(training), len(held_out)) == (2 * 1700, 97)
+    digests = {bytes(image.numpy()) for image in held_out.batch(torch.arange(97))}
+    seen = open_data(config, mirror=False)
+    assert digests.isdisjoint(bytes(image.numpy()) for image in seen.batch(torch.arange(1700)))
+    assert held_out_images(dataclasses.replace(config, holdout=0)) is None

@@ -85,25 +85,12 @@ def _run_dir(options: TrainOptions) -> Path | None:
     return options.out or options.resume
 
 
-def _open(config: TrainConfig) -> "ImageSet":
-    from riemann_noise_pytorch.data.images import open_images
-
-    return open_images(
-        config.data,
-        resolution=config.image_size,
-        channels=config.channels,
-        resize_filter=config.resize_filter,
-        mirror=config.mirror,
-        skip_bad_images=config.skip_bad_images,
-    )
-
-
 def _reopen(config: TrainConfig, run_dir: Path) -> "ImageSet":
     from riemann_noise_pytorch.data.decoding import BadImageError
-    from riemann_noise_pytorch.training.real_images import images_failed
+    from riemann_noise_pytorch.training.real_images import images_failed, open_data
 
     try:
-        return _open(config)
+        return open_data(config)
     except BadImageError as error:
         raise images_failed(error, run_dir) from error
 
@@ -114,19 +101,21 @@ def _is_first() -> bool:
 
 def _description(config: TrainConfig) -> str:
     from riemann_noise_pytorch.training.describe import describe
+    from riemann_noise_pytorch.training.real_images import open_data
 
     def tell(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    return json.dumps(dataclasses.asdict(describe(config, _open(config), tell=tell)), indent=1)
+    return json.dumps(dataclasses.asdict(describe(config, open_data(config), tell=tell)), indent=1)
 
 
 def _train(options: TrainOptions, run_dir: Path, schedule: "Schedule | None") -> None:
     from riemann_noise_pytorch.cli.progress import TrainingDisplay
     from riemann_noise_pytorch.training.loop import train
+    from riemann_noise_pytorch.training.real_images import open_data
     from riemann_noise_pytorch.training.validation import remarks
 
-    images = _reopen(options.config, options.resume) if options.resume else _open(options.config)
+    images = _reopen(options.config, options.resume) if options.resume else open_data(options.config)
     if _is_first():
         print(
             f"Training on {len(images)} images of {images.name}{_skipped(images)}, into {run_dir}", flush=True

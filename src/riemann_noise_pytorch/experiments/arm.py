@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from riemann_noise_pytorch.data.images import ImageSet, open_images, to_float
+from riemann_noise_pytorch.data.imageset import ImageSet, to_float
 from riemann_noise_pytorch.experiments.artifacts import BATCH, sample, write_artifacts
 from riemann_noise_pytorch.experiments.options import Budget
 from riemann_noise_pytorch.experiments.records import Record, write_records
@@ -26,6 +26,7 @@ from riemann_noise_pytorch.training.checkpoints import load_generator
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.loop import train
 from riemann_noise_pytorch.training.processes import make_accelerator
+from riemann_noise_pytorch.training.real_images import open_data
 from riemann_noise_pytorch.training.run_folder import RunFolder, load_config
 from riemann_noise_pytorch.training.state import network_config
 
@@ -105,18 +106,6 @@ class Arm(TrainedRun):
     def artifacts(self) -> Path:
         """Pictures and maps."""
         return self.out / "artifacts" / f"{self.name}.safetensors"
-
-
-def open_data(config: TrainConfig, *, mirror: bool | None = None) -> ImageSet:
-    """Open the images that a training asks for; references are measured without mirror images."""
-    return open_images(
-        config.data,
-        resolution=config.image_size,
-        channels=config.channels,
-        resize_filter=config.resize_filter,
-        mirror=config.mirror if mirror is None else mirror,
-        skip_bad_images=config.skip_bad_images,
-    )
 
 
 def reference_images(images: ImageSet, count: int) -> Tensor:

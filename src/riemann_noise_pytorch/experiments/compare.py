@@ -18,7 +18,6 @@ from riemann_noise_pytorch.experiments.arm import (
     Arm,
     Report,
     is_finished,
-    open_data,
     reference_images,
     run_arm,
 )
@@ -33,6 +32,7 @@ from riemann_noise_pytorch.metrics.sliced_wasserstein import real_floor
 from riemann_noise_pytorch.models.networks import build_generator
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.processes import require_device
+from riemann_noise_pytorch.training.real_images import open_data
 from riemann_noise_pytorch.training.state import config_for_images, network_config
 
 REFERENCE = "real images"

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from riemann_noise_pytorch.experiments.arm import open_data
 from riemann_noise_pytorch.experiments.pool import Task
 from riemann_noise_pytorch.experiments.records import Record, read_records, setup_record, write_records
 from riemann_noise_pytorch.experiments.resumable import Progress, Workers, open_folder, run_all
@@ -19,6 +18,7 @@ from riemann_noise_pytorch.experiments.trap_arm import TrapArm, measure_data, ru
 from riemann_noise_pytorch.experiments.trap_options import TrapConfig
 from riemann_noise_pytorch.models.networks import build_generator
 from riemann_noise_pytorch.training.processes import require_device
+from riemann_noise_pytorch.training.real_images import open_data
 from riemann_noise_pytorch.training.state import config_for_images, network_config
 
 DATA = "data"

@@ -41,7 +41,7 @@ _OWN: dict[Architecture, dict[str, Any]] = {
 """What an architecture's trainings have that neither their row nor the user says."""
 
 
-_DATA = ("data", "resolution", "channels", "mirror", "resize_filter", "skip_bad_images")
+_DATA = ("data", "resolution", "channels", "mirror", "holdout", "resize_filter", "skip_bad_images")
 _GIVEN = ("z_dim", "width", "norm", "batch", "gamma", "ema_kimg")
 
 
@@ -104,6 +104,8 @@ class CompareConfig:
     """Channels of the images: 1 grey, 3 RGB. None: those of the data."""
     mirror: bool = False
     """Add the mirror image of every image to the data."""
+    holdout: int = 0
+    """Images of the data that no training sees, such as for riemann-noise inversion-study."""
     resize_filter: str = "lanczos"
     """Filter by which images of another size are resized: box, bilinear, bicubic, lanczos or nearest."""
     skip_bad_images: bool = False

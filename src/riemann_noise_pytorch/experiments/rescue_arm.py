@@ -8,7 +8,7 @@ from torch import Tensor
 
 from riemann_noise_pytorch.data.imageset import ImageSet, to_float, to_uint8
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.experiments.arm import Report, open_data
+from riemann_noise_pytorch.experiments.arm import Report
 from riemann_noise_pytorch.experiments.artifacts import sample
 from riemann_noise_pytorch.experiments.records import Record, write_records
 from riemann_noise_pytorch.experiments.rescue_options import AMONG_REAL, COLLAPSED_BELOW, Setting
@@ -19,6 +19,7 @@ from riemann_noise_pytorch.training.checkpoints import load_generator
 from riemann_noise_pytorch.training.config import TrainConfig
 from riemann_noise_pytorch.training.loop import train
 from riemann_noise_pytorch.training.processes import make_accelerator
+from riemann_noise_pytorch.training.real_images import open_data
 from riemann_noise_pytorch.training.run_folder import RunFolder
 
 MEASURES = ("loss_g", "loss_d", "d_real_accuracy", "d_fake_accuracy")

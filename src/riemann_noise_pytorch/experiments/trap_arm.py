@@ -10,7 +10,7 @@ from torch import Tensor
 from riemann_noise_pytorch.data.imageset import to_float, to_uint8
 from riemann_noise_pytorch.data.manifold import manifold_images
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.arm import Report, TrainedRun, open_data
+from riemann_noise_pytorch.experiments.arm import Report, TrainedRun
 from riemann_noise_pytorch.experiments.artifacts import sample
 from riemann_noise_pytorch.experiments.diagnosis.stages import dimensions
 from riemann_noise_pytorch.experiments.records import Record, write_records
@@ -22,6 +22,7 @@ from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.checkpoints import generator_of, list_snapshots, load_snapshot
 from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.real_images import open_data
 
 IMAGE = "image"
 """What the profile calls the generator's result."""

@@ -50,6 +50,8 @@ class TrainConfig:
     """Channels of the images: 1 grey, 3 RGB, 4 RGBA. None: those of the data, transparency aside."""
     mirror: bool = False
     """Add the mirror image of every image to the data."""
+    holdout: int = 0
+    """Images of the data that are kept out of training, spread evenly over them."""
     resize_filter: str = "lanczos"
     """Filter by which images of another size are resized: box, bilinear, bicubic, lanczos or nearest."""
     skip_bad_images: bool = False

@@ -1,4 +1,4 @@
-"""The real images of a run: what a snapshot remembers of them, and what to say where they fail.
+"""The real images of a run: opened, what a snapshot remembers of them, and what to say where they fail.
 
 A resumed run must see the images that it began with, in the same order. So their number, their shape and the
 hash of their content are in every snapshot. The hash costs one decoding of every image at the start of a run
@@ -18,8 +18,45 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from riemann_noise_pytorch.data.decoding import BadImageError
-from riemann_noise_pytorch.data.imageset import ImageSet
+from riemann_noise_pytorch.data.holdout import split
+from riemann_noise_pytorch.data.images import open_images
+from riemann_noise_pytorch.data.imageset import ImageSet, MirroredImages
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.training.config import TrainConfig
+
+
+def open_data(config: TrainConfig, *, mirror: bool | None = None) -> ImageSet:
+    """Open the images that a run trains on.
+
+    Args:
+        config: Its options.
+        mirror: With mirror images or without; None: as the options say.
+
+    Raises:
+        InputError: They cannot be used.
+    """
+    images = _all_images(config)
+    images = split(images, config.holdout)[0] if config.holdout else images
+    return MirroredImages(images) if (config.mirror if mirror is None else mirror) else images
+
+
+def held_out_images(config: TrainConfig) -> ImageSet | None:
+    """Open the images that a run keeps out of training; None where there are none.
+
+    Raises:
+        InputError: They cannot be used.
+    """
+    return split(_all_images(config), config.holdout)[1] if config.holdout else None
+
+
+def _all_images(config: TrainConfig) -> ImageSet:
+    return open_images(
+        config.data,
+        resolution=config.image_size,
+        channels=config.channels,
+        resize_filter=config.resize_filter,
+        skip_bad_images=config.skip_bad_images,
+    )
 
 
 def data_record(images: ImageSet, accelerator: Accelerator) -> dict[str, Any]:

@@ -58,7 +58,7 @@ _POSITIVE = (
 )
 _NOT_NEGATIVE = (
     *("noise_strength", "gamma", "pl_weight", "style_mixing", "ema_kimg", "seed", "workers"),
-    *("keep_snapshots", "classes", "instance_noise"),
+    *("keep_snapshots", "classes", "instance_noise", "holdout"),
 )
 _ABSURD = 1e12
 _ABSURD_GAMMA = 1e6

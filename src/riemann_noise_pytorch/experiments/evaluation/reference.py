@@ -1,7 +1,8 @@
-"""The real images that a target is measured against."""
+"""The real images that a target is measured against: for a run, those it was trained on."""
 
 from typing import Protocol
 
+from riemann_noise_pytorch.data.holdout import split
 from riemann_noise_pytorch.data.images import open_images
 from riemann_noise_pytorch.data.imageset import ImageSet
 from riemann_noise_pytorch.errors import InputError
@@ -50,15 +51,15 @@ def reference_images(target: Target, config: RealImages) -> ImageSet:
         raise InputError(
             f"{target.name} does not tell its real images; give --data, or metrics without (is, ppl, mc)"
         )
-    return originals(
-        open_images(
-            data,
-            resolution=config.resolution or (run.image_size if run else None),
-            channels=config.channels or (run.channels if run else None),
-            resize_filter=resize_filter_of(target, config),
-            skip_bad_images=bool(run and run.skip_bad_images and _is_of_run(target, config)),
-        )
+    is_of_run = _is_of_run(target, config)
+    images = open_images(
+        data,
+        resolution=config.resolution or (run.image_size if run else None),
+        channels=config.channels or (run.channels if run else None),
+        resize_filter=resize_filter_of(target, config),
+        skip_bad_images=bool(run and run.skip_bad_images and is_of_run),
     )
+    return originals(split(images, run.holdout)[0] if run and run.holdout and is_of_run else images)
 
 
 def resize_filter_of(target: Target, config: RealImages) -> str:
