@@ -69,7 +69,7 @@ class FolderImages(ImageSet):
         asked = None if resolution is None else as_size(resolution)
         self.resize_filter = resize_filter if asked else None
         self._source = open_source(path)
-        listed = _image_names(self._source)
+        listed = image_names(self._source)
         headers, self.skipped = _survey(self._source, listed, asked, channels, skip_bad_images)
         self.names = list(headers)
         height, width = asked or _only_size(headers)
@@ -149,7 +149,18 @@ class FolderImages(ImageSet):
         return None if labels is None else match_labels(labels, self.names, set(listed), shown)
 
 
-def _image_names(source: FileSource) -> list[str]:
+def image_names(source: FileSource) -> list[str]:
+    """List the images of a folder or an archive, in the order that they are read in.
+
+    Args:
+        source: Its files.
+
+    Returns:
+        Names of PNG, JPEG and WebP files, sorted, but for those that begin with a dot.
+
+    Raises:
+        InputError: There is none.
+    """
     visible = [name for name in source.names if not _passed_over(name)]
     images = sorted(name for name in visible if name.lower().endswith(SUFFIXES))
     if images:
