@@ -5,7 +5,14 @@ import pytest
 from PIL import Image
 
 from riemann_noise_pytorch.report.pictures import deviation_view, sigma_view
-from riemann_noise_pytorch.report.pixels import deviation_strip, grid, shrunk, signed_strip, strip
+from riemann_noise_pytorch.report.pixels import (
+    deviation_strip,
+    grid,
+    shrunk,
+    signed_grid,
+    signed_strip,
+    strip,
+)
 
 
 def _pixels(picture):
@@ -90,6 +97,21 @@ def _run(size, gain):
         "sigma/b": maps,
         "sigma/a": maps,
     }
+
+
+def test_maps_of_several_sizes_share_a_grid_and_a_scale_that_ends_where_it_is_told():
+    maps = [np.full((2, 2), -9.0), np.zeros((4, 4)), np.full((8, 8), 3.0), np.full((16, 16), np.nan)]
+    sheet = _pixels(signed_grid(maps, limit=3.0, tile=(8, 8), columns=2, gap=1))
+    assert sheet.shape == (17, 17, 4)
+    lowest, zero, highest, unknown = (
+        sheet[top : top + 8, left : left + 8, :3] for top in (0, 9) for left in (0, 9)
+    )
+    for tile in (lowest, zero, highest, unknown):
+        assert (tile == tile[0, 0]).all()
+    np.testing.assert_array_equal(unknown, zero)
+    beyond = _pixels(signed_grid([maps[0] / 3], limit=3.0, tile=(8, 8), columns=1, gap=0))
+    np.testing.assert_array_equal(beyond[..., :3], lowest)
+    assert (highest[0, 0] != lowest[0, 0]).any()
 
 
 def test_deviation_maps_of_all_arms_share_one_scale():

@@ -15,7 +15,7 @@ DATA = '{"record": "data", "name": "manifold-64", "count": 9, "js": {"value": 0.
         ([], "no record of type setup"),
         ([SETUP, DATA], "no record of type arm; run the experiment again"),
         ([SETUP, DATA[:-9]], "line 2 is no JSON"),
-        ([SETUP, DATA, '{"record": "arm", "z_dim": 8}'], "line 3: a arm record lacks 'noise'"),
+        ([SETUP, DATA, '{"record": "arm", "z_dim": 8}'], "line 3: an arm record lacks 'noise'"),
         ([SETUP.replace("{}", "3")], "'environment' of a setup has a wrong type"),
     ],
 )

@@ -75,7 +75,7 @@ def print_comparison(console: "Console", comparison: "Comparison", page: Path) -
     if wide:
         console.print(plain(table), soft_wrap=True)
     else:
-        console.print(_styled(table), end="\n\n")
+        console.print(by_name(table), end="\n\n")
         for note in table.notes:
             console.print(f"- {note}", style="dim")
     head, *findings = comparison.sentences or ["No verdict was recorded."]
@@ -85,8 +85,12 @@ def print_comparison(console: "Console", comparison: "Comparison", page: Path) -
     console.print(f"\nReport: {page}", soft_wrap=True)
 
 
-def _styled(table: "Table") -> "Text":
-    """Lay a table out for a terminal of 80 columns: names of the first column stand on lines of their own."""
+def by_name(table: "Table") -> "Text":
+    """Lay a table out for a terminal of 80 columns: names of the first column stand on lines of their own.
+
+    Args:
+        table: Rows of one name stand together.
+    """
     from rich.text import Text
 
     _, *columns = table.columns

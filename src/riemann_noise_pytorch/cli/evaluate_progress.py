@@ -16,14 +16,18 @@ class EvaluateDisplay:
     Args:
         console: Where to write, without markup.
         quiet: Show nothing: for all processes but the first.
+
+    Attributes:
+        bars: One for the stage that is under way.
     """
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
         self._console, self._quiet = console, quiet
-        self._bars = Progress(
+        self.bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             _Rate(),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("left"),
             console=console,
@@ -34,13 +38,13 @@ class EvaluateDisplay:
         self._task: TaskID | None = None
 
     def __enter__(self) -> "EvaluateDisplay":
-        self._bars.start()
+        self.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        self.bars.stop()
 
     def update(self, stage: str, done: int, total: int) -> None:
         """Show how far a stage is; a new stage takes the place of the one before."""
@@ -51,10 +55,15 @@ class EvaluateDisplay:
             if not self._console.is_terminal:
                 self._console.print(f"{stage}: {total:,}", soft_wrap=True)
             if self._task is not None:
-                self._bars.remove_task(self._task)
-            self._task = self._bars.add_task(stage, total=total)
+                self.bars.remove_task(self._task)
+            self._task = self.bars.add_task(stage, total=total, note="")
         if self._task is not None:
-            self._bars.update(self._task, completed=done, total=total)
+            self.bars.update(self._task, completed=done, total=total)
+
+    def note(self, text: str) -> None:
+        """Show a word on the stage that is under way beside its bar, such as its loss."""
+        if self._task is not None:
+            self.bars.update(self._task, note=text)
 
     def say(self, line: str) -> None:
         """Print a line that the user should know."""

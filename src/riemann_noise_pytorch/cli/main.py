@@ -32,7 +32,11 @@ VERBS = {
     "sample": Verb("sample", "write a grid of images from a trained generator"),
     "evaluate": Verb("evaluate", "measure a generator by FID, IS, KID, precision, PPL, MC and more"),
     "diagnose": Verb("diagnose", "show where a generator loses dimensions, and what to try"),
+    "invert": Verb("invert", "find the latents and the noise from which a generator makes given images"),
     "compare": Verb("compare", "train with no, Euclidean and Riemannian noise, measure, and write a report"),
+    "inversion-study": Verb(
+        "inversion_study", "see with which kind of noise the generators of a comparison invert images best"
+    ),
     "trap": Verb("trap", "train generators of too few and of enough dimensions on data of known dimension"),
     "verify-theory": Verb("verify_theory", "hold each lemma and theorem of the paper against an experiment"),
     "rescue": Verb(

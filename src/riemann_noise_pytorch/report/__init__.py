@@ -8,6 +8,8 @@ Nothing is computed here: every number was decided where it was measured, and th
 from riemann_noise_pytorch.report.diagnosis_page import write_diagnosis_page
 from riemann_noise_pytorch.report.diagnosis_records import DiagnosisRecords, read_diagnosis
 from riemann_noise_pytorch.report.html import write_report
+from riemann_noise_pytorch.report.inversion_page import write_inversion_page
+from riemann_noise_pytorch.report.inversion_records import InversionRecords, read_inversion
 from riemann_noise_pytorch.report.protocols import protocols
 from riemann_noise_pytorch.report.records import Comparison, read_comparison
 from riemann_noise_pytorch.report.tables import Table, difference_table, markdown, plain, summary_table
@@ -15,6 +17,7 @@ from riemann_noise_pytorch.report.tables import Table, difference_table, markdow
 __all__ = [
     "Comparison",
     "DiagnosisRecords",
+    "InversionRecords",
     "Table",
     "difference_table",
     "markdown",
@@ -22,7 +25,9 @@ __all__ = [
     "protocols",
     "read_comparison",
     "read_diagnosis",
+    "read_inversion",
     "summary_table",
     "write_diagnosis_page",
+    "write_inversion_page",
     "write_report",
 ]

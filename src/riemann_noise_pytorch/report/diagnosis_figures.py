@@ -14,19 +14,20 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from riemann_noise_pytorch.report.diagnosis_records import DiagnosisRecords, Dimension, Layer, Tensor
+from riemann_noise_pytorch.report.diagnosis_records import DiagnosisRecords, Dimension, Layer
 from riemann_noise_pytorch.report.diagnosis_tables import typical_rank
 from riemann_noise_pytorch.report.panels import (
-    apart,
     box,
     empty,
     known,
     log_ticks,
+    name_levels,
     note,
     scale,
     tail,
     title,
 )
+from riemann_noise_pytorch.report.tensors import Tensor
 from riemann_noise_pytorch.report.themes import DARK, OTHER_COLOUR, PART_COLOURS, Theme
 
 _SPECTRA, _DEPTH = (538, 340), 230
@@ -112,7 +113,7 @@ def depth_panel(records: DiagnosisRecords, joint: bool, theme: Theme) -> Figure:
         lines.append(("inputs", inputs, theme.muted))
     if data is not None:
         lines.append(_draw_dimension(axes, data))
-    _name_levels(axes, lines)
+    name_levels(axes, lines)
     axes.set_xticks(range(len(layers)), names, rotation=270, fontsize=11 if pitch >= 16 else 9)
     axes.tick_params(axis="x", length=0, labelcolor=theme.ink)
     axes.set_xlim(-0.6, len(layers) - 0.4)
@@ -224,12 +225,3 @@ def _draw_dimension(axes: Axes, data: Dimension) -> tuple[str, float, str]:
         axes.axhspan(data.low, data.high, color=colour, alpha=0.22, linewidth=0)
     axes.axhline(data.value, color=colour, linewidth=1)
     return "data", data.value, colour
-
-
-def _name_levels(axes: Axes, lines: Sequence[tuple[str, float, str]]) -> None:
-    """Write the name of each line at the right, at the height where it ends."""
-    to_axes = axes.transData + axes.transAxes.inverted()
-    ends = [(name, float(to_axes.transform((0, value))[1]), colour) for name, value, colour in lines]
-    ordered = sorted((end for end in ends if np.isfinite(end[1])), key=lambda end: end[1])
-    for (name, _, colour), height in zip(ordered, apart([end[1] for end in ordered], 0.075), strict=True):
-        axes.text(1.02, height, name, transform=axes.transAxes, va="center", fontsize=11.5, color=colour)

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from riemann_noise_pytorch.report.diagnosis_records import LATENT, Condition, DiagnosisRecords, Share, Tensor
+from riemann_noise_pytorch.report.diagnosis_records import LATENT, Condition, DiagnosisRecords, Share
 from riemann_noise_pytorch.report.diagnosis_tables import three_digits
 from riemann_noise_pytorch.report.panels import box, empty, known, log_ticks, note, tail, title
+from riemann_noise_pytorch.report.tensors import Tensor
 from riemann_noise_pytorch.report.themes import OTHER_COLOUR, PART_COLOURS, Theme
 
 _BINS = 60

@@ -9,12 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
-
 from riemann_noise_pytorch.errors import InputError
+from riemann_noise_pytorch.report.tensors import Form, Tensor, read_tensors
 from riemann_noise_pytorch.report.typed_records import Kind, Source, read_typed
 
 RECORDS, TENSORS = "diagnosis.jsonl", "diagnosis.safetensors"
@@ -22,10 +18,13 @@ LATENT = "latent"
 """The group of the attribution that is not noise."""
 SEVERITIES = ("problem", "note", "good")
 
-Tensor = NDArray[Any]
-
 _SOURCE = Source("a diagnosis", "diagnose again")
-_AXES = {"spectrum": 2, "condition": 1, "attribution": 2, "samples": 4}
+_FORMS = {
+    "spectrum": Form(2, "f"),
+    "condition": Form(1, "f"),
+    "attribution": Form(2, "f"),
+    "samples": Form(4, "u"),
+}
 _PER_LATENT = ("rank", "stable_rank", "effective_rank", "norm", "margin_kept", "margin_lost")
 
 
@@ -231,7 +230,7 @@ def read_diagnosis(folder: Path) -> DiagnosisRecords:
         shares=found["share"],
         dimensions=found["dimension"],
         findings=found["finding"],
-        tensors=_tensors(folder / TENSORS),
+        tensors=read_tensors(folder / TENSORS, _FORMS, "run `riemann-noise diagnose` again"),
     )
 
 
@@ -243,23 +242,3 @@ def _check(record: Mapping[str, Any], where: str) -> None:
             raise InputError(f"{where}: a layer needs one value for each latent; diagnose again")
     if record["record"] == "finding" and record["severity"] not in SEVERITIES:
         raise InputError(f"{where}: no finding is {record['severity'][:40]!r}; diagnose again")
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors that a page draws; those of other names are left out."""
-    if not path.is_file():
-        raise InputError(f"{path} is missing; restore it, or run `riemann-noise diagnose` again")
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"cannot read {path}: {reason}; run `riemann-noise diagnose` again") from error
-    kept = {key: tensor for key, tensor in tensors.items() if key.partition("/")[0] in _AXES}
-    for key, tensor in kept.items():
-        axes = _AXES[key.partition("/")[0]]
-        kind = "u" if key == "samples" else "f"
-        if tensor.ndim != axes or tensor.dtype.kind != kind or tensor.size == 0:
-            raise InputError(
-                f"{path}: '{key}' is {tensor.dtype} {tensor.shape}; run `riemann-noise diagnose` again"
-            )
-    return {key: np.asarray(tensor) for key, tensor in kept.items()}

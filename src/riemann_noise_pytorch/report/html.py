@@ -5,18 +5,16 @@ See :mod:`riemann_noise_pytorch.report.page` for what it shares with other pages
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 from riemann_noise_pytorch.experiments.metric_names import METRIC_LABELS
 from riemann_noise_pytorch.report.artifacts import Pictures, read_pictures
 from riemann_noise_pytorch.report.figures import loss_panel, metric_panel, noisy_arms, strength_panel
-from riemann_noise_pytorch.report.page import View, diagram, flat, write_page
+from riemann_noise_pytorch.report.page import View, diagram, flat, grouped, write_page
 from riemann_noise_pytorch.report.pictures import deviation_view, sheet_views, sigma_view
 from riemann_noise_pytorch.report.protocols import label, protocol_names
 from riemann_noise_pytorch.report.records import Comparison, read_comparison
 from riemann_noise_pytorch.report.tables import (
-    Table,
     arm_label,
     decimals,
     difference_table,
@@ -52,8 +50,8 @@ def _view(comparison: Comparison) -> View:
     return {
         "comparison": comparison,
         "about": _about(comparison),
-        "summary": _grouped(summary_table(comparison)),
-        "differences": _grouped(difference_table(comparison)),
+        "summary": grouped(summary_table(comparison)),
+        "differences": grouped(difference_table(comparison)),
         **_diagrams(comparison),
         **_pixel_pictures(comparison, real, pictures),
         "protocols": _protocols(comparison),
@@ -124,16 +122,6 @@ def _pixel_pictures(
         "deviation": deviation_view(first),
         "first_seeds": {arm: comparison.seeds_of(arm)[0] for arm in first},
     }
-
-
-def _grouped(table: Table) -> View:
-    """Rows that share their first cell, together; each row with the key of its arm."""
-    pairs = zip(table.rows, table.arms, strict=True)
-    groups = [
-        {"name": name, "rows": [{"cells": row[1:], "arm": arm} for row, arm in same]}
-        for name, same in groupby(pairs, key=lambda pair: pair[0][0])
-    ]
-    return {"title": table.title, "columns": table.columns, "groups": groups}
 
 
 def _protocols(comparison: Comparison) -> list[View]:

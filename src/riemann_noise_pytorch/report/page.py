@@ -7,6 +7,7 @@ script; a content security policy in its head makes the browser enforce both. Al
 import base64
 import json
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from matplotlib.figure import Figure
 
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.report.pixels import Picture
-from riemann_noise_pytorch.report.tables import arm_label, layer_label
+from riemann_noise_pytorch.report.tables import Table, arm_label, layer_label
 from riemann_noise_pytorch.report.themes import ARM_COLOURS, DARK, FONT, LIGHT, OTHER_COLOUR, Theme, to_svg
 
 View = dict[str, Any]
@@ -45,7 +46,11 @@ def write_page(template: str, view: View, target: Path) -> Path:
 def diagram(draw: Callable[[Theme], Figure], alt: str) -> View:
     """Draw a figure for light and for dark, with the text for those who do not see it."""
     light, dark = (to_svg(draw, theme) for theme in (LIGHT, DARK))
-    return {"light": _uri(light.encode(), "svg+xml"), "dark": _uri(dark.encode(), "svg+xml"), "alt": alt}
+    return {
+        "light": data_uri(light.encode(), "svg+xml"),
+        "dark": data_uri(dark.encode(), "svg+xml"),
+        "alt": alt,
+    }
 
 
 def flat(options: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
@@ -65,6 +70,21 @@ def flat(options: Mapping[str, object], prefix: str = "") -> list[tuple[str, str
     return lines
 
 
+def data_uri(content: bytes, kind: str) -> str:
+    """A picture as an address that holds it whole; ``kind`` is png or svg+xml."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def grouped(table: Table) -> View:
+    """A table for the macro of the same name: rows that share their first cell, together."""
+    pairs = zip(table.rows, table.arms, strict=True)
+    groups = [
+        {"name": name, "rows": [{"cells": row[1:], "arm": arm} for row, arm in same]}
+        for name, same in groupby(pairs, key=lambda pair: pair[0][0])
+    ]
+    return {"title": table.title, "columns": table.columns, "groups": groups}
+
+
 def _environment() -> Environment:
     """Templates with escaping on and no tolerance for unknown names."""
     environment = Environment(
@@ -82,8 +102,4 @@ def _environment() -> Environment:
 
 
 def _png_uri(picture: Picture) -> str:
-    return _uri(picture.png, "png")
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return data_uri(picture.png, "png")

@@ -5,7 +5,7 @@ around them.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
 from matplotlib.axes import Axes
@@ -92,6 +92,20 @@ def apart(heights: list[float], least: float) -> list[float]:
         above = moved[i + 1] - least if i + 1 < len(moved) else 1.0
         moved[i] = round(min(moved[i], above), 9)
     return moved
+
+
+def name_levels(axes: Axes, lines: Sequence[tuple[str, float, str]]) -> None:
+    """Write the name of each line at the right, at the height where it ends.
+
+    Args:
+        axes: With the limits that it keeps.
+        lines: Name, last value and colour of each; one that ends nowhere has no name.
+    """
+    to_axes = axes.transData + axes.transAxes.inverted()
+    ends = [(name, float(to_axes.transform((0, value))[1]), colour) for name, value, colour in lines]
+    ordered = sorted((end for end in ends if math.isfinite(end[1])), key=lambda end: end[1])
+    for (name, _, colour), height in zip(ordered, apart([end[1] for end in ordered], 0.075), strict=True):
+        axes.text(1.02, height, name, transform=axes.transAxes, va="center", fontsize=11.5, color=colour)
 
 
 def short(value: float) -> str:

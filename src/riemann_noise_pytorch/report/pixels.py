@@ -6,6 +6,7 @@ image stays one square.
 
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -82,6 +83,21 @@ def signed_strip(maps: Maps, tile: tuple[int, int], gap: int) -> SignedMaps:
     coloured = _colour(0.5 + 0.5 * values / (limit or 1.0), SIGNED_COLOURS)
     picture = _tile(_enlarge(coloured, tile), len(maps), gap)
     return SignedMaps(picture, float(values.min()), float(values.max()), float((values < 0).mean()))
+
+
+def signed_grid(maps: Sequence[Maps], limit: float, tile: tuple[int, int], columns: int, gap: int) -> Picture:
+    """Colour maps of sizes of their own that may be negative, and lay them out row by row.
+
+    Args:
+        maps: float (H, W) each; of one that is larger than a tile, single pixels are shown.
+        limit: The magnitude at full colour.
+        tile: Height and width of each map in the picture.
+        columns: Maps in a row.
+        gap: Pixels between neighbours.
+    """
+    scaled = [0.5 + 0.5 * _finite(one)[None] / (limit or 1.0) for one in maps]
+    tiles = np.concatenate([_enlarge(_colour(one, SIGNED_COLOURS), tile) for one in scaled])
+    return _tile(tiles, min(columns, len(tiles)), gap)
 
 
 def deviation_strip(maps: Maps, limit: float, tile: tuple[int, int], gap: int) -> Picture:

@@ -1,12 +1,9 @@
 """The page of the toy: one self-contained HTML file, what is seen first; figure and animation beside it."""
 
-import base64
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
-from riemann_noise_pytorch.report.page import View, diagram, flat, write_page
-from riemann_noise_pytorch.report.tables import Table
+from riemann_noise_pytorch.report.page import View, data_uri, diagram, flat, grouped, write_page
 from riemann_noise_pytorch.report.toy_animation import write_animation
 from riemann_noise_pytorch.report.toy_figure import good_panel, modes_panel, points_figure, write_figure
 from riemann_noise_pytorch.report.toy_records import ToyRecords, read_toy
@@ -50,19 +47,10 @@ def _view(records: ToyRecords, animation: Path) -> View:
         "modes": len(records.centres),
         "seeds": list(setup.seeds),
         "steps": setup.steps[-1],
-        "table_view": _grouped(toy_table(records)),
+        "table_view": grouped(toy_table(records)),
         "figures": figures,
         "panel_list": panels,
-        "animation": f"data:image/png;base64,{base64.b64encode(animation.read_bytes()).decode()}",
+        "animation": data_uri(animation.read_bytes(), "png"),
         "option_lines": flat(setup.options),
         "environment": flat({"package": setup.version, "commit": setup.commit} | dict(setup.environment)),
     }
-
-
-def _grouped(table: Table) -> View:
-    """Rows that share their first cell, together."""
-    groups = [
-        {"name": name, "rows": [{"cells": row[1:], "arm": arm} for row, arm in same]}
-        for name, same in groupby(zip(table.rows, table.arms, strict=True), key=lambda pair: pair[0][0])
-    ]
-    return {"title": table.title, "columns": table.columns, "groups": groups}

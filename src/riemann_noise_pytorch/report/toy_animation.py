@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
-from riemann_noise_pytorch.files import atomic_write
+from riemann_noise_pytorch.report.animation import save_animation, typeface
 from riemann_noise_pytorch.report.themes import LIGHT, blend
 from riemann_noise_pytorch.report.toy_figure import NEAR, REACH
 from riemann_noise_pytorch.report.toy_records import Arm, ToyRecords
@@ -15,7 +14,6 @@ from riemann_noise_pytorch.report.toy_records import Arm, ToyRecords
 SIDE, GAP, HEAD, NAMES = 168, 12, 38, 40
 FINE = 3
 """Frames are drawn so many times larger, and then reduced: that smooths their points."""
-FRAME_MS, LAST_MS = 160, 2500
 MOST_FRAMES = 50
 SHADES = 12
 """Of each ink, from the ground to the ink itself: all colours that smoothing can make, but for overlaps."""
@@ -29,10 +27,7 @@ def write_animation(records: ToyRecords, path: Path) -> Path:
     """
     palette = _palette()
     first, *others = [_indexed(_frame(records, i), palette) for i in frames(len(records.setup.steps))]
-    times = [FRAME_MS] * len(others) + [LAST_MS]
-    with atomic_write(path) as temporary:
-        first.save(temporary, "PNG", save_all=True, append_images=others, duration=times, loop=0)
-    return path
+    return save_animation([first, *others], path)
 
 
 def frames(checkpoints: int) -> list[int]:
@@ -101,7 +96,7 @@ def _draw_tile(
 
 
 def _write(pen: ImageDraw.ImageDraw, left: int, top: int, text: str, size: float, colour: str) -> None:
-    pen.text((FINE * left, FINE * top), text, colour, _font(size))
+    pen.text((FINE * left, FINE * top), text, colour, typeface(FINE * size))
 
 
 def _pixels(points: NDArray[np.floating], left: int, top: int) -> NDArray[np.floating]:
@@ -109,8 +104,3 @@ def _pixels(points: NDArray[np.floating], left: int, top: int) -> NDArray[np.flo
     inside = points[(np.abs(points) < REACH).all(axis=1)]
     unit = np.stack([inside[:, 0] + REACH, REACH - inside[:, 1]], axis=1) / (2 * REACH)
     return np.asarray(FINE * (np.array([left, top]) + SIDE * unit))
-
-
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    """The typeface that comes with matplotlib, so that equal records give equal pictures."""
-    return ImageFont.truetype(Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", FINE * size)

@@ -15,6 +15,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from riemann_noise_pytorch.errors import InputError
 
 Check = Callable[[Mapping[str, Any], str], None]
+KEY = "key"
+"""In the metadata of a dataclass's field: its name in the record, where Python has no such name."""
 
 _Record = TypeVar("_Record")
 
@@ -112,15 +114,20 @@ def _build(kind: type[_Record], record: Mapping[str, object], where: str, source
     hints = get_type_hints(kind)
     values: dict[str, object] = {}
     for item in fields(kind):  # type: ignore[arg-type]
-        if item.name in record:
-            if not _fits(record[item.name], hints[item.name]):
-                raise InputError(
-                    f"{where}: '{item.name}' of a {record['record']} has a wrong type; {source.again}"
-                )
-            values[item.name] = record[item.name]
+        key = item.metadata.get(KEY, item.name)
+        if key in record:
+            if not _fits(record[key], hints[item.name]):
+                raise InputError(f"{where}: '{key}' of {_one(record)} has a wrong type; {source.again}")
+            values[item.name] = record[key]
         elif item.default is MISSING and item.default_factory is MISSING:
-            raise InputError(f"{where}: a {record['record']} record lacks '{item.name}'; {source.again}")
+            raise InputError(f"{where}: {_one(record)} record lacks '{key}'; {source.again}")
     return kind(**values)
+
+
+def _one(record: Mapping[str, object]) -> str:
+    """A record's type with its article."""
+    name = str(record["record"])
+    return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}"
 
 
 def _fits(value: object, hint: Any) -> bool:
