@@ -35,7 +35,7 @@ $(DEMO_VENV)/.ready: pyproject.toml
 	$(call environment,$(DEMO_VENV),--editable .)
 
 demo: $(DEMO_VENV)/.ready ## train and measure three kinds of noise on real digits, and write a report
-	$(DEMO_VENV)/bin/riemann-noise compare --data digits --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/compare.json),--resume)
+	$(DEMO_VENV)/bin/riemann-noise compare --data digits --holdout 197 --out $(DEMO_OUT) $(if $(wildcard $(DEMO_OUT)/compare.json),--resume)
 
 test: check ## all that must pass: check, then the tests (wheel and sdist included)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
