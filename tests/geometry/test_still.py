@@ -335,6 +335,37 @@ def test_a_gradient_that_fails_is_none_that_is_missing():
         assert net.remark == ""
 
 
+class Attentive(nn.Module):
+    """A generator by a Transformer: a latent is eight tokens."""
+
+    z_dim = 16
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+        self.spread, self.encoder = nn.Linear(16, 64), nn.TransformerEncoder(layer, 2)
+
+    def forward(self, z):
+        return self.encoder(self.spread(z).view(-1, 8, 8)).unsqueeze(1)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_attention_is_followed_in_forward_mode_and_its_settings_are_left_as_they_were(fast):
+    torch.manual_seed(0)
+    network, enabled = Attentive().eval(), torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(fast)
+    kernels = (torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.mem_efficient_sdp_enabled())
+    try:
+        profile = rank_profile(network, num_latents=1)
+        assert torch.backends.mha.get_fastpath_enabled() == fast
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+    assert profile.mode == "forward"
+    assert profile.layers[-1].rank == 16
+    after = (torch.backends.cuda.flash_sdp_enabled(), torch.backends.cuda.mem_efficient_sdp_enabled())
+    assert after == kernels
+
+
 def test_images_with_nan_name_the_layer():
     network = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Softplus())
     nn.init.constant_(network[1].weight, torch.nan)

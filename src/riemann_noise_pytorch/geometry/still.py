@@ -15,6 +15,7 @@ from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -230,9 +231,9 @@ def still(
     """Prepare a generator for derivatives, and put everything back afterwards.
 
     Within the block the network is in eval mode, autocast, TF32 and half precision of StyleGAN2's blocks are
-    off, and gradients are on. The noise of sample i is that which it has in a batch under
-    :func:`~riemann_noise_pytorch.noise.pairs.shared_noise` with the same seed. Wrappers by
-    ``torch.compile`` and data parallelism are taken off.
+    off, attention is computed by its formula, and gradients are on. The noise of sample i is that which it
+    has in a batch under :func:`~riemann_noise_pytorch.noise.pairs.shared_noise` with the same seed. Wrappers
+    by ``torch.compile`` and data parallelism are taken off.
 
     Args:
         generator: From latents (N, z_dim), and labels (N,) if there are any, to images (N, C, H, W).
@@ -288,8 +289,25 @@ def _prepared(
     seed: int,
 ) -> Iterator[StillNetwork]:
     full = contextlib.nullcontext() if module is None else in_full_precision(module)
-    with full, shared_noise(network, module=module, seed=seed) as pairs, torch.enable_grad():
+    with (
+        full,
+        _plain_attention(),
+        shared_noise(network, module=module, seed=seed) as pairs,
+        torch.enable_grad(),
+    ):
         yield StillNetwork(pairs, network, module, labels, z_dim, dtype)
+
+
+@contextlib.contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Within the block, attention is the formula: its fused kernels have no rule for forward mode."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _copied(
