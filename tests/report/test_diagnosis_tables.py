@@ -90,6 +90,14 @@ def test_the_protocol_says_mode_reason_tolerance_and_what_was_cut_short(records)
     assert lines[-1] == "To end in time: 13,049 of 50,000 pairs."
 
 
+def test_what_was_left_out_is_told_with_its_reason(tmp_path):
+    folder = fabricate(tmp_path)
+    why = "the joint rank of latent and noise is left out: it cannot be followed"
+    with folder.write().path.joinpath("diagnosis.jsonl").open("a") as file:
+        file.write(f'{{"record": "remark", "text": "{why}"}}\n')
+    assert notes(read_diagnosis(folder.path))[-1] == why
+
+
 def test_a_sketch_and_a_remark_are_told():
     text = protocol(Profile(8, False, "reverse", "", "in float32", "1e-5", sketched=True, num_latents=1))
     assert text == (

@@ -140,6 +140,13 @@ class Finding:
     command: str = ""
 
 
+@dataclass(frozen=True)
+class Remark:
+    """What was left out or measured less than asked for, and why."""
+
+    text: str
+
+
 _KINDS = {
     "setup": Kind(Setup),
     "profile": Kind(Profile, ("joint",)),
@@ -148,6 +155,7 @@ _KINDS = {
     "share": Kind(Share, ("group",)),
     "dimension": Kind(Dimension, ("what", "method")),
     "finding": Kind(Finding, subject=None),
+    "remark": Kind(Remark, subject=None),
 }
 
 
@@ -163,6 +171,7 @@ class DiagnosisRecords:
     shares: Sequence[Share]
     dimensions: Sequence[Dimension]
     findings: Sequence[Finding]
+    remarks: Sequence[Remark]
     tensors: Mapping[str, Tensor] = field(repr=False)
 
     def profile(self, *, joint: bool = False) -> Profile | None:
@@ -230,6 +239,7 @@ def read_diagnosis(folder: Path) -> DiagnosisRecords:
         shares=found["share"],
         dimensions=found["dimension"],
         findings=found["finding"],
+        remarks=found["remark"],
         tensors=read_tensors(folder / TENSORS, _FORMS, "run `riemann-noise diagnose` again"),
     )
 

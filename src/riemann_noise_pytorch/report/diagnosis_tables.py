@@ -168,9 +168,11 @@ def share_rows(share: Share) -> list[list[str]]:
 
 
 def notes(records: DiagnosisRecords) -> list[str]:
-    """How the Jacobians were computed, and what was measured less than asked for, to end in time."""
-    less = records.setup.work.get("reductions")
+    """How the Jacobians were computed, and what was left out or measured less than asked for."""
     lines = [protocol(profile) for profile in records.profiles]
+    if records.remarks:
+        return lines + [remark.text for remark in records.remarks]
+    less = records.setup.work.get("reductions")  # of records without remarks
     if isinstance(less, list) and less:
         lines.append(f"To end in time: {', '.join(map(str, less))}.")
     return lines

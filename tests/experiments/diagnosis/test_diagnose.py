@@ -183,6 +183,8 @@ def test_samples_without_a_dimension_are_left_out_and_told(tmp_path):
     diagnose(target_of(flat), QUICK, out=tmp_path, say=said.append)
     told = next(line for line in said if line.startswith("the dimension of the samples is left out"))
     assert "only 1 of 300 differ, and the others repeat them" in told
+    records = (json.loads(line) for line in (tmp_path / module.RECORDS).read_text().splitlines())
+    assert [record["text"] for record in records if record["record"] == "remark"] == said
 
 
 class Sleeper(Narrow):

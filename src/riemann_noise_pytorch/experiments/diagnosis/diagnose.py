@@ -76,9 +76,16 @@ def diagnose(
         raise InputError(f"{target.name} is a set of images; give a generator to diagnose")
     started_s = time.perf_counter()
     sheet = _Sheet(out, target, config)
-    facts = _measure(target, config, sheet, report or _silent, say or _silent)
+    said: list[str] = []
+
+    def tell(line: str) -> None:
+        said.append(line)
+        (say or _silent)(line)
+
+    facts = _measure(target, config, sheet, report or _silent, tell)
     findings = find(facts)
-    sheet.add(stages.finding_records(findings))
+    remarks: list[Record] = [{"record": "remark", "text": line} for line in said]
+    sheet.add(remarks + stages.finding_records(findings))
     return Diagnosis(out, facts, findings, time.perf_counter() - started_s)
 
 
