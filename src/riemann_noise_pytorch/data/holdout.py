@@ -66,5 +66,5 @@ def split(images: ImageSet, holdout: int) -> tuple[ImageSet, ImageSet]:
         )
     order = torch.arange(count)
     is_out = (order + 1) * holdout // count > order * holdout // count
-    training = PartImages(images, order[~is_out], f"{images.name} but {holdout}")
+    training = PartImages(images, order[~is_out], f"{images.name}, {holdout} held out")
     return training, PartImages(images, order[is_out], f"{holdout} held out of {images.name}")
