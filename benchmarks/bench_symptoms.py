@@ -1,4 +1,6 @@
-"""What the signs of trouble cost: the spread of a tick's samples and a look at its line, against its steps.
+"""What the signs of trouble cost: a tick's two spreads and a look at its line, against its steps.
+
+The spreads are those of the samples of a tick and of the real images of its last step.
 
 Both are timed in turn with training steps of one network, with as many lines before as are ever looked at. A
 tick is that of the preset; the share of a tick of a single step is told beside it.
@@ -15,6 +17,7 @@ import torch
 from bench_regularizers import NETWORKS, make_trainer
 from measuring import interleaved, record
 
+from riemann_noise_pytorch.data.imageset import to_float
 from riemann_noise_pytorch.training.sample_grid import spread
 from riemann_noise_pytorch.training.state import MEASURES
 from riemann_noise_pytorch.training.step import Trainer
@@ -23,9 +26,9 @@ from riemann_noise_pytorch.training.symptoms import MEMORY, Symptoms
 
 def made_up_line(trainer: Trainer, tick: int, stream: torch.Generator) -> dict[str, float]:
     """A line of ``stats.jsonl`` in which nothing is wrong."""
-    values = 0.6 + 0.1 * torch.rand(len(MEASURES) + 1, generator=stream)
+    values = 0.6 + 0.1 * torch.rand(len(MEASURES) + 2, generator=stream)
     images_seen = tick * trainer.config.steps_per_tick * trainer.config.batch
-    named = dict(zip((*MEASURES, "sample_spread"), values.tolist(), strict=True))
+    named = dict(zip((*MEASURES, "sample_spread", "real_spread"), values.tolist(), strict=True))
     return {**named, "images_seen": images_seen, "kimg": images_seen / 1000}
 
 
@@ -40,7 +43,7 @@ def measure(network: str, options: argparse.Namespace) -> dict[str, Any]:
     symptoms = Symptoms(config, lines)
     cases = {
         "step": lambda: trainer.step(pixels),
-        "spread": lambda: spread(samples),
+        "spread": lambda: (spread(samples), spread(to_float(pixels))),
         "look": lambda: symptoms.look(lines[-1]),
     }
     times_s = interleaved(cases, options.device, options.rounds)

@@ -13,6 +13,8 @@ from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.models.stylegan2_discriminator import StyleGAN2Discriminator
 from riemann_noise_pytorch.noise.presets import RIEMANN_PRESETS
 from riemann_noise_pytorch.training.choices import Regularizer
+from riemann_noise_pytorch.training.config import TrainConfig
+from riemann_noise_pytorch.training.run_folder import RunFolder
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -250,3 +252,103 @@ def test_the_signs_of_trouble_are_timed_against_the_steps_of_a_tick(run, tmp_pat
     assert [result["network"] for result in results] == ["dcgan", "stylegan2"]
     assert len(printed) == 2
     assert all(0 < result["of_a_tick"] < result["of_a_step"] for result in results)
+
+
+def test_inverting_many_images_together_is_timed_against_one_by_one_and_bare_passes(run, tmp_path):
+    record = tmp_path / "inversion.jsonl"
+    size = ("--resolution", "16", "--images", "2", "--steps", "3", "--rounds", "1", "--threads", "1")
+    printed = run("bench_inversion.py", *size, "--warm-up", "0", "--record", str(record))
+    results = json.loads(record.read_text())["results"]
+    assert [(r["network"], r["space"]) for r in results] == [
+        ("dcgan", "z"),
+        ("stylegan2", "w"),
+        ("stylegan2", "w+"),
+    ]
+    assert len(printed) == 1 + 2 * len(results)
+    for result in results:
+        assert result["passes"]["backward"] == result["steps"] == 3
+        assert result["passes"]["forward"] == 3 + 1 + 4  # the last evaluation, three trials, the result
+        for case in ("to_single", "objective_to_bare", "whole_to_bare"):
+            assert result[case]["ratio"] > 0
+
+
+def test_the_limit_of_inverting_many_images_together_is_kept_in_the_record():
+    for path in (BENCHMARKS / "results").glob("inversion-cpu.jsonl"):
+        for result in json.loads(path.read_text().splitlines()[-1])["results"]:
+            assert result["images"] == 16
+            assert result["to_single"]["ratio"] <= 0.5
+            assert result["to_single_steps_alone"]["ratio"] <= 0.5
+
+
+def test_samples_are_inverted_from_several_starts_and_held_out_digits_with_their_noise(run, tmp_path):
+    record, out = tmp_path / "rates.jsonl", tmp_path / "out"
+    networks = (
+        "--networks",
+        "dcgan-rni",
+        "stylegan2-eni",
+        "--dcgan-kimg",
+        "0.064",
+        "--stylegan2-kimg",
+        "0.016",
+    )
+    size = ("--images", "2", "--restarts", "1", "2", "--steps", "3", "--digits", "2", "--fit-steps", "3", "2")
+    options = (*networks, *size, "--threads", "1", "--out", str(out), "--record", str(record))
+    printed = run("inversion_rates.py", *options)
+    setup, *lines, verdict = (json.loads(line) for line in record.read_text().splitlines())
+    assert set(setup["runs"]) == {"dcgan-rni", "stylegan2-eni"}
+    assert [(r["record"], r.get("restarts")) for r in lines if r["record"] == "rate"] == 2 * [
+        ("rate", 1),
+        ("rate", 2),
+    ]
+    gains = [r for r in lines if r["record"] == "gain"]
+    assert [(r["recipe"], r["space"]) for r in gains] == [("z-restarts", "z"), ("image2stylegan++", "w+")]
+    assert all(r["least_gain"] >= 0 for r in gains)
+    assert {"median", "low", "high"} <= set(gains[0]["gain"])
+    assert len(verdict["sentences"]) == 4
+    assert verdict["sentences"][-1] == printed[-1]
+    assert any("training" in line for line in printed)
+    again = run("inversion_rates.py", *options, "--networks", "dcgan-rni")
+    assert not any("training" in line for line in again)
+
+
+def rescue_study(out):
+    """A folder as of riemann-noise rescue: a sure discriminator that collapsed, one that did not, a quiet run."""
+    quiet = {"loss_g": 1.0, "loss_d": 1.0, "grad_norm_g": 1.0, "grad_norm_d": 1.0, "sample_spread": 0.4}
+    for name, method, collapsed, accuracy in (
+        ("first", "none", True, 1.0),
+        ("second", "js", False, 1.0),
+        ("third", "js", False, 0.7),
+    ):
+        folder = RunFolder(out / "runs" / name)
+        folder.write_config(TrainConfig())
+        line = {**quiet, "d_real_accuracy": accuracy, "d_fake_accuracy": accuracy}
+        for tick in range(1, 11):
+            folder.append_stats({**line, "images_seen": 10_000 * tick, "kimg": 10 * tick})
+        measured = {"record": "run", "method": method, "collapsed": collapsed}
+        (folder.path / "measurements.jsonl").write_text(json.dumps(measured))
+    (out / "data.jsonl").write_text(json.dumps({"std": 0.43}))
+    (out / "records.jsonl").write_text(json.dumps({"commit": "abc", "methods": {"none": {}, "js": {}}}))
+
+
+def test_the_signs_of_trouble_are_replayed_over_the_runs_of_a_study(run, tmp_path):
+    rescue_study(tmp_path)
+    record = tmp_path / "replayed.jsonl"
+    printed = run("replay_symptoms.py", str(tmp_path), "--record", str(record))
+    assert printed[0] == "told of 1 of 1 collapsed runs and 1 of 2 others"
+    (result,) = json.loads(record.read_text())["results"]
+    assert result["signs"]["a saturated discriminator"] == {"collapsed": 1, "runs": 2}
+    assert result["signs"]["collapse"] == {"collapsed": 0, "runs": 0}
+    assert result["methods"]["js"] == {"collapsed": 0, "collapsed_told": 0, "others": 2, "others_told": 1}
+    assert result["study"] == "abc"
+
+
+def test_what_the_document_says_of_the_replayed_signs_is_in_the_record():
+    text = (BENCHMARKS / "results" / "symptoms-replayed.jsonl").read_text()
+    (result,) = json.loads(text.splitlines()[-1])["results"]
+    document = " ".join((BENCHMARKS.parent / "docs" / "stabilisation.md").read_text().split())
+    told = f"{result['collapsed_told']} of the {result['collapsed']} that collapsed"
+    assert f"{told}, and of {result['others_told']} of the {result['others']} others" in document
+    for name, found in result["signs"].items():
+        assert f"| {name} | {found['collapsed']} | {found['runs'] - found['collapsed']} |" in document
+    silent = result["methods"]["wgan-gp"]
+    assert f"of `wgan-gp` {silent['collapsed_told']} of {silent['collapsed']}" in document

@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 WRONG_WAY = {
     "noise/functional.py": ("riemann_noise_pytorch.training", "Arrows go one way"),
     "metrics/__init__.py": ("riemann_noise_pytorch.training", "Arrows go one way"),
+    "inversion/__init__.py": ("riemann_noise_pytorch.experiments", "Arrows go one way"),
+    "inversion/projector.py": ("numpy", "inversion needs torch alone"),
     "noise/layers.py": ("numpy", "noise and geometry need torch alone"),
     "models/dcgan.py": ("matplotlib", "Plotting lives in report"),
     "training/loop.py": ("rich", "The command line library lives in cli"),

@@ -111,6 +111,8 @@ def _summary(folder: Folder) -> dict[str, Any]:
         "gain": {"median": 7.31, "low": 6.5, "high": 8.0} if folder.noise else None,
         "strengths": {name: 0.1 for name, _ in folder.layers},
         "change": 7.77 if folder.noise else None,
+        "spread": 3.25 if folder.noise else None,
+        "noise_rms": 1.5 if folder.noise else None,
         "sentences": [HEADLINE, OTHER],
     }
 

@@ -202,6 +202,20 @@ def test_noise_without_maps_and_masks_are_told(small: Folder) -> None:
     assert "Masks hide parts of the images" in text
 
 
+def test_a_mask_stands_beside_its_image(small: Folder) -> None:
+    small.tensors["masks"] = np.full((2, 16, 16), 255, np.uint8)
+    small.tensors["masks"][1, :8] = 0
+    shown = gallery(read_inversion(small.write().path)).images
+    assert [one.tiles[1].label for one in shown] == ["mask, white counts"] * 2
+    image = np.asarray(Image.open(io.BytesIO(shown[1].tiles[1].picture.png)).convert("L"))
+    half = len(image) // 2
+    assert (image[:half].max(), image[half:].min()) == (0, 255)
+    assert any("mask: white where it counts" in image["alt"] for image in _written(small).all("img"))
+    small.tensors["masks"] = np.full((2, 8, 16), 255, np.uint8)
+    with pytest.raises(InputError, match="'masks' of shape"):
+        read_inversion(small.write().path)
+
+
 @pytest.mark.parametrize(
     ("sequential", "words"), [(True, "the same latents"), (False, "two inversions with equal steps")]
 )

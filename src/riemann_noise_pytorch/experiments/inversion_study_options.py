@@ -4,6 +4,9 @@ That is 5 kinds of targets times 600 steps times 9 generators, or 27,000 steps o
 on one core. Trials with trainings of a seed that the study does not have (100) chose the number of steps, as
 many as fit that time; the rates are those of the recipes. The rule for the paper's claim was written before.
 In the trials no order of arms by squared error changed between 600 and 2,400 steps.
+
+That noise maps are normalised after each step was chosen after such trials, too: free maps gained 0.9 to 3.8
+dB, and were absurd, where the learned strength is 0.0025.
 """
 
 from dataclasses import dataclass
@@ -33,7 +36,9 @@ class InversionStudyConfig:
     """Steps of Adam for the latents of each start."""
     noise_steps: int = 300
     """Steps of Adam for the noise, after the latents and with them as they are, normalised after each step
-    so that it stays noise; arms without noise have none."""
+    so that it stays noise; arms without noise have none. The normalisation was chosen after trials at
+    training seed 100: there free maps gained 0.9 to 3.8 dB, and were absurd, where the learned strength is
+    0.0025."""
     space: SpaceName | None = None
     """Where latents are sought: z, w or w+. None: w+ where the generators have a mapping, as in the paper,
     and z where they have none."""

@@ -12,6 +12,7 @@ import numpy as np
 from riemann_noise_pytorch.report.inversion_records import (
     FRESH,
     INTERPOLATION,
+    MASKS,
     TARGETS,
     WITH,
     WITHOUT,
@@ -104,6 +105,8 @@ def gallery(records: InversionRecords) -> Gallery:
         pictures = {key: shrunk(tensor[i : i + 1], longest) for key, tensor in shown.items()}
         maps = {key: shrunk(error[i : i + 1], longest) for key, error in errors.items()}
         tiles = _tiles(records, image, pictures, maps, difference)
+        if MASKS in records.tensors:
+            tiles.insert(1, _mask_tile(image, shrunk(records.tensors[MASKS][i : i + 1], longest)))
         if limit is not None:
             tiles.append(_noise_tile(image, {layer: maps[i] for layer, maps in noise.items()}, limit))
         if FRESH in records.tensors:
@@ -159,6 +162,12 @@ def _tiles(
         alt = f"{image.name}, difference of {names[key]} from the original"
         tiles.append(Tile(label, "", picture, alt))
     return tiles
+
+
+def _mask_tile(image: ImageRecord, mask: Maps) -> Tile:
+    """Which part of the image counted."""
+    picture = strip(mask[:, None], _tile(mask), 0)
+    return Tile("mask, white counts", "", picture, f"{image.name}, mask: white where it counts")
 
 
 def _fresh_tile(image: ImageRecord, draws: Maps) -> Tile:

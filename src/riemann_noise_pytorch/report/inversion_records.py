@@ -14,7 +14,7 @@ from riemann_noise_pytorch.report.tensors import Form, Tensor, read_tensors
 from riemann_noise_pytorch.report.typed_records import KEY, Kind, Source, read_typed
 
 RECORDS, PICTURES = "inversion.jsonl", "pictures.safetensors"
-TARGETS, WITHOUT, WITH, FRESH = "targets", "without", "with", "fresh"
+TARGETS, WITHOUT, WITH, FRESH, MASKS = "targets", "without", "with", "fresh", "masks"
 NOISE, FRAMES, INTERPOLATION, CURVE = "noise/", "frames", "interpolation/", "curve/"
 STEPS = "frames/steps"
 
@@ -29,6 +29,7 @@ _FORMS = {
     WITHOUT: _IMAGES,
     WITH: _IMAGES,
     FRESH: Form(5, "u"),
+    MASKS: Form(3, "u"),
     "noise": Form(3, "f"),
     FRAMES: Form(5, "u"),
     STEPS: Form(1, "i"),
@@ -103,6 +104,8 @@ class ImageRecord:
 class Summary:
     """All images: what is seen; what the noise gained, in dB; by how many grey levels fresh noise moves them.
 
+    ``spread`` is by how many fresh draws differ among themselves; ``noise_rms`` the root mean square of the
+    noise optimised, where drawn noise has about 1.
     ``rates`` are the shares of images whose best of so many starts has a PSNR above ``least_db``.
     """
 
@@ -111,6 +114,8 @@ class Summary:
     gain: Mapping[str, float | None] | None = None
     strengths: Mapping[str, float | None] = field(default_factory=dict)
     change: float | None = None
+    spread: float | None = None
+    noise_rms: float | None = None
     least_db: float = 30.0
 
 
@@ -197,9 +202,10 @@ def _check_shapes(tensors: Mapping[str, Tensor], path: Path, images: Sequence[Im
     count, picture = len(images), tensors[TARGETS].shape[1:]
     for name, tensor in tensors.items():
         kind = name.partition("/")[0]
-        per_image = name in (TARGETS, WITHOUT, WITH, FRESH) or kind == "noise"
+        per_image = name in (TARGETS, WITHOUT, WITH, FRESH, MASKS) or kind == "noise"
+        wanted = picture[1:] if name == MASKS else picture
         is_picture = _FORMS.get(name, _FORMS[kind]).kinds == "u"
-        if (per_image and len(tensor) != count) or (is_picture and tensor.shape[-3:] != picture):
+        if (per_image and len(tensor) != count) or (is_picture and tensor.shape[-len(wanted) :] != wanted):
             raise InputError(f"{path}: '{name}' of shape {tensor.shape} fits no {count} images; {_AGAIN}")
     if FRAMES in tensors and tensors[FRAMES].shape[1] > count:
         raise InputError(f"{path}: '{FRAMES}' shows more than {count} images; {_AGAIN}")

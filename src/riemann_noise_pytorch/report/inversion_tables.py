@@ -97,9 +97,17 @@ def layer_table(records: InversionRecords) -> Table:
 
 
 def notes(records: InversionRecords) -> list[str]:
-    """What stands below the scores: how many were found, where no sentence tells it, and the distance."""
-    rates, least = list(records.summary.rates.values()), records.summary.least_db
+    """What stands below the scores: how many were found, the noise in numbers, and the distance."""
+    summary = records.summary
+    rates, least = list(summary.rates.values()), summary.least_db
     found = [f"above {least:g} dB: {100 * rates[0]:.0f} % of the images"] if len(rates) == 1 else []
+    if summary.spread is not None:
+        told = "fresh draws among themselves: standard deviation of a pixel"
+        found.append(f"{told} {three_digits(summary.spread)} of 255")
+    if summary.noise_rms is not None:
+        found.append(
+            f"optimised noise: root mean square {three_digits(summary.noise_rms)}, drawn noise about 1"
+        )
     return [*found, f"distance: {records.setup.distance}"]
 
 

@@ -73,7 +73,7 @@ def test_a_learned_strength_of_0_is_told_as_such(tmp_path):
     assert set(records[-1]["strengths"].values()) == {0.0}
     assert [record["fresh"]["change"] for record in records[1:-1]] == pytest.approx([0, 0, 0], abs=1e-4)
     assert records[-1]["gain"]["median"] == pytest.approx(0, abs=1e-5)
-    assert "does next to nothing: that is lost in rounding" in " ".join(records[-1]["sentences"])
+    assert "does next to nothing: fresh draws differ by" in " ".join(records[-1]["sentences"])
 
 
 @pytest.mark.parametrize("make", [dcgan, stylegan2, conditional])

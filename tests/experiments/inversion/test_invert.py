@@ -219,7 +219,8 @@ def test_what_a_mask_hides_changes_nothing(folder, tmp_path):
         inverted(stylegan2(), [each], tmp_path / name, steps=(8,), mask=place)
         for name, each in (("a", folder), ("b", other))
     ]
-    (first, tensors, _), (second, again, _) = found
+    (first, tensors, pictures), (second, again, _) = found
+    assert torch.equal(pictures["masks"], mask.expand(3, 16, 16))
     assert torch.equal(tensors["latents"], again["latents"])
     assert torch.equal(tensors["masks"], (mask / 255).expand(3, 1, 16, 16))
     for a, b in zip(first[1:-1], second[1:-1], strict=True):

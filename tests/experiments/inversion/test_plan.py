@@ -108,10 +108,10 @@ def test_numbers_are_for_all_stages_or_for_each():
         (
             PLAIN_STYLE,
             {"recipe": "stylegan2-projector"},
-            "fits noise maps, .*give --noise frozen, or put layers",
+            "needs noise maps, .*give --noise frozen, or put layers",
         ),
-        (PLAIN_STYLE, {"recipe": "image2stylegan++"}, "recipe image2stylegan\\+\\+ fits noise maps"),
-        (PLAIN_DCGAN, {"noise": "optimised"}, "--noise optimised fits noise maps"),
+        (PLAIN_STYLE, {"recipe": "image2stylegan++"}, "recipe image2stylegan\\+\\+ needs noise maps"),
+        (PLAIN_DCGAN, {"noise": "optimised"}, "--noise optimised needs noise maps"),
         (PLAIN_DCGAN, {"noise": "averaged"}, "nothing to average over"),
         (
             STYLE,

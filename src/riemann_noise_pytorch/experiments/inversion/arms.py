@@ -49,17 +49,17 @@ class Arms:
     Args:
         found: The inversion, with the noise where it is sought.
         without: The side without.
-        fitted: The side with the noise that was found; None where none is sought.
+        optimised: The side with the noise that was found; None where none is sought.
     """
 
     found: Inversion
     without: Side
-    fitted: Side | None
+    optimised: Side | None
 
     @property
     def best(self) -> Side:
         """The side with the noise, or the only one."""
-        return self.without if self.fitted is None else self.fitted
+        return self.without if self.optimised is None else self.optimised
 
 
 @final
@@ -145,14 +145,14 @@ def both_arms(
     found = _inverted(work, plan.recipe, plan.restarts, Keeper(folder, "inversion", film, told("inversion")))
     if not plan.recipe.optimises_noise:
         return Arms(found, _side(found, found.best()), None)
-    fitted = _with_noise(work, found)
+    optimised = _with_noise(work, found)
     if plan.without is None:
         chosen = _best_latents(found, plan.latent_stages)
         latents = _rows(found.latents, chosen)
-        return Arms(found, Side(latents, chosen, work.images(latents, found.space)), fitted)
+        return Arms(found, Side(latents, chosen, work.images(latents, found.space)), optimised)
     keeper = Keeper(folder, "without", None, told("inversion with frozen noise"))
     other = _inverted(work, plan.without, plan.restarts, keeper)
-    return Arms(found, _side(other, other.best()), fitted)
+    return Arms(found, _side(other, other.best()), optimised)
 
 
 def _inverted(work: Work, recipe: Recipe, restarts: int, keeper: Keeper) -> Inversion:

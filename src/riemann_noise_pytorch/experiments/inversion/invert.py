@@ -86,7 +86,8 @@ def invert_images(
         arms = both_arms(ready.work, ready.plan, folder, film, report, on_loss)
         fresh = _fresh(ready, arms, config, folder, report)
         found = ways(ready.work, arms.best, arms.found.space, config.points)
-    shown = results.pictures(ready.work.targets, arms, fresh, ready.subject, film, found)
+    work = ready.work
+    shown = results.pictures(work.targets, arms, fresh, ready.subject, film, found, work.masks)
     results.write_tensors(out / PICTURES, shown)
     results.write_tensors(out / TENSORS, *results.tensors(arms, ready.work))
     results.write_images(out / results.RECONSTRUCTIONS, ready.images.names, arms.best.images)
@@ -165,8 +166,8 @@ def _records(
     """All records, in the order of the file."""
     found = arms.found
     without = ready.judge.quality(arms.without.images)
-    fitted = None if arms.fitted is None else ready.judge.quality(arms.fitted.images)
-    each = results.image_records(ready.images.names, arms, without, fitted, fresh)
+    optimised = None if arms.optimised is None else ready.judge.quality(arms.optimised.images)
+    each = results.image_records(ready.images.names, arms, without, optimised, fresh)
     rates = {
         str(count): float((ready.judge.psnr(found.chosen(found.images, count)) >= LEAST_DB).double().mean())
         for count in rate_counts(found.restarts)

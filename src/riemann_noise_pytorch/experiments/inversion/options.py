@@ -30,7 +30,7 @@ class InvertConfig:
     noise: NoiseChoice | None = None
     """frozen: it stays as it is; optimised: together with the latents; averaged: the latents fit by the mean
     over several draws, and then the noise alone. None: as in the recipe; where that leaves it frozen, it is
-    fitted alone in one more stage, which tells what it contributes."""
+    optimised alone in one more stage, which tells what it contributes."""
     steps: tuple[int, ...] | None = None
     """Steps of every stage, or one number for each. None: the recipe's."""
     lr: tuple[float, ...] | None = None

@@ -34,7 +34,7 @@ class Plan:
 
     @property
     def sequential(self) -> bool:
-        """Whether the noise is fitted alone, after the latents."""
+        """Whether the noise is optimised alone, after the latents."""
         return self.recipe.optimises_noise and self.without is None
 
 
@@ -87,7 +87,7 @@ def _with_noise(recipe: Recipe, config: InvertConfig, subject: Subject) -> Recip
     if wants and not subject.maps:
         asked = f"recipe {recipe.name}" if config.noise is None else "--noise optimised"
         raise InputError(
-            f"{asked} fits noise maps, but the generator has none of this package's layers; give --noise "
+            f"{asked} needs noise maps, but the generator has none of this package's layers; give --noise "
             "frozen, or put layers in by inject()"
         )
     if config.noise == "averaged" and not subject.draws:
@@ -118,7 +118,7 @@ def _frozen(recipe: Recipe) -> Recipe:
 
 
 def _noise_alone(recipe: Recipe) -> Stage:
-    """The published stage that fits the noise; after our own recipe it has that one's steps and schedule."""
+    """The published stage for the noise alone; after our own recipe it has that one's steps and schedule."""
     published = replace(recipe_named(NOISE_RECIPE).stages[-1], space=recipe.space)
     last = recipe.stages[-1]
     if recipe.name != Z_RECIPE:

@@ -5,9 +5,9 @@
 ``inversion.safetensors``:
 
 =====================  ======================================================================================
-``latents``            (N, ...): of the best start, with the noise where it was fitted
+``latents``            (N, ...): of the best start, with the noise where it was optimised
 ``latents/without``    (N, ...): of the best start without
-``noise/LAYER``        (N, P, H, W): the noise that was fitted, where it was
+``noise/LAYER``        (N, P, H, W): the noise that was optimised, where it was
 ``losses``             (N, R, stages): the best loss of every start in every stage
 ``labels``, ``masks``  (N,) and (N, 1, H, W): classes, and what counts, where there are any
 =====================  ======================================================================================
@@ -18,9 +18,10 @@ The metadata ``inversion`` has recipe, space and seed in JSON.
 
 ==============================  ==============================================================================
 ``targets``, ``without``        (N, C, H, W)
-``with``                        (N, C, H, W): where noise was fitted
+``with``                        (N, C, H, W): where noise was optimised
+``masks``                       uint8 (N, H, W): 255 where the images count, where masks were given
 ``fresh``                       (N, k, C, H, W): under fresh draws of the noise, where the generator has any
-``noise/LAYER``                 float16 (N, H, W): the first plane of what was fitted
+``noise/LAYER``                 float16 (N, H, W): the first plane of what was optimised
 ``frames``, ``frames/steps``    (F, n, C, H, W) of the first n images, and their steps (F,), from 1
 ``interpolation/frozen``        (points, C, H, W): from the first image to the second, under the first's noise
 ``interpolation/interpolated``  (points, C, H, W): with the noise on the way as well
@@ -29,7 +30,7 @@ The metadata ``inversion`` has recipe, space and seed in JSON.
 ``curve/median``, ``.../best``  (K,): over the images, the median and the least of the best loss so far
 ==============================  ==============================================================================
 
-``reconstructions/NAME.png`` are the images themselves, with the noise where it was fitted.
+``reconstructions/NAME.png`` are the images themselves, with the noise where it was optimised.
 """
 
 import json
@@ -62,7 +63,7 @@ ABOUT = "inversion"
 
 
 def image_records(
-    names: Sequence[str], arms: Arms, without: Quality, fitted: Quality | None, fresh: FreshDraws | None
+    names: Sequence[str], arms: Arms, without: Quality, optimised: Quality | None, fresh: FreshDraws | None
 ) -> list[Record]:
     """One record for each image.
 
@@ -70,7 +71,7 @@ def image_records(
         names: Of the images.
         arms: What was found.
         without: How near the images without the noise are.
-        fitted: How near those with it are; None where it was not fitted.
+        optimised: How near those with it are; None where it was not optimised.
         fresh: Under fresh draws; None for a generator without noise.
     """
     endings, best = arms.found.told_endings, arms.best.restarts.tolist()
@@ -86,7 +87,7 @@ def image_records(
             "steps": arms.found.steps[i, chosen[i]].tolist(),
             "losses": [[finite(loss) for loss in start] for start in arms.found.losses[i]],
             "without": without.record(i),
-            "with": None if fitted is None else fitted.record(i),
+            "with": None if optimised is None else optimised.record(i),
             "fresh": None if fresh is None else fresh.record(i),
             "noise_rms": None if rms is None else finite(rms[i]),
         }
@@ -95,10 +96,10 @@ def image_records(
 
 
 def _noise_rms(arms: Arms) -> Tensor | None:
-    """Root mean square of the noise maps fitted to each image, (N,), where that of drawn noise is 1."""
-    if arms.fitted is None:
+    """Root mean square of the noise maps optimised for each image, (N,), where that of drawn noise is 1."""
+    if arms.optimised is None:
         return None
-    maps = [each.flatten(1).double() for each in arms.fitted.noise.values() if each.ndim == 4]
+    maps = [each.flatten(1).double() for each in arms.optimised.noise.values() if each.ndim == 4]
     return torch.cat(maps, dim=1).square().mean(dim=1).sqrt()
 
 
@@ -120,6 +121,7 @@ def pictures(
     subject: Subject,
     film: Film,
     ways: Mapping[str, Tensor],
+    masks: Tensor | None,
 ) -> dict[str, Tensor]:
     """What the page shows."""
     best = _shown(arms.best.images)
@@ -128,11 +130,13 @@ def pictures(
         "without": _shown(arms.without.images),
         **film.frames(best),
     }
-    if arms.fitted is not None:
+    if arms.optimised is not None:
         named["with"] = best
-        named |= {f"noise/{n}": m[:, 0].half() for n, m in arms.fitted.noise.items() if n in subject.maps}
+        named |= {f"noise/{n}": m[:, 0].half() for n, m in arms.optimised.noise.items() if n in subject.maps}
     if fresh is not None:
         named["fresh"] = _shown(fresh.images)
+    if masks is not None:
+        named["masks"] = (255 * masks[:, 0]).round().to(torch.uint8)
     named |= {f"interpolation/{name}": _shown(images) for name, images in ways.items()}
     named |= {f"curve/{name}": tensor for name, tensor in film.curve().items()}
     return named

@@ -25,7 +25,7 @@ class Subject:
     Args:
         image_shape: (C, H, W).
         spaces: Of z, w and w+ those that it has.
-        maps: Noise layers whose noise is a map, by name, with their planes (P, H, W); these can be fitted.
+        maps: Noise layers whose noise is a map, by name, with their planes (P, H, W); these can be optimised.
         draws: How many noise layers draw at all.
         strengths: Learned strength of every noise layer.
     """

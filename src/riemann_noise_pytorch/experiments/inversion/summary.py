@@ -112,13 +112,13 @@ def summarised(images: Sequence[Record], facts: Facts) -> Record:
 
 def _sentences(images: Sequence[Record], summary: Record, gain: Gain | None, facts: Facts) -> list[str]:
     subject, rates = facts.subject, facts.rates
-    told = [_headline(images, gain, subject)]
+    told = [_headline(images, gain, subject), *_of_no_noise(summary)]
     if len(rates) > 1:
         each = ", ".join(f"{100 * share:.0f} % with {count}" for count, share in rates.items())
         told.append(f"Share of images above {LEAST_DB:g} dB by the number of starts: {each}.")
     told += _of_draws(images, summary) + _of_strengths(summary)
     if gain is not None:
-        told += _of_fit(summary["noise_rms"], facts)
+        told += _of_maps(summary["noise_rms"], facts)
     if facts.masked:
         told.append("What the masks hide counts nowhere: PSNR, error and distance are of the rest.")
     ended = [record["ending"] for record in images]
@@ -131,18 +131,28 @@ def _sentences(images: Sequence[Record], summary: Record, gain: Gain | None, fac
 
 def _headline(images: Sequence[Record], gain: Gain | None, subject: Subject) -> str:
     without = _numbers([record["without"] for record in images], "psnr")
-    fitted = _numbers([record["with"] for record in images], "psnr")
+    optimised = _numbers([record["with"] for record in images], "psnr")
     if not without:
         return f"None of {_count(len(images))} has a finite reconstruction."
     typical = "PSNR" if len(images) == 1 else "median PSNR"
     start = f"{_count(len(images))}, {typical} {median(without):.1f} dB"
-    if gain is None or not fitted:
+    if gain is None or not optimised:
         noise = "under frozen noise" if subject.draws else "by a generator without noise"
         return f"{start} {noise}."
     return (
-        f"{start} under frozen noise and {median(fitted):.1f} dB with the noise fitted to each image: "
+        f"{start} under frozen noise and {median(optimised):.1f} dB with the noise optimised for each image: "
         f"a {'gain' if len(images) == 1 else 'median gain'} of {gain.told}."
     )
+
+
+def _of_no_noise(summary: Record) -> list[str]:
+    spread = summary["spread"]
+    if spread is None or spread >= NO_SPREAD:
+        return []
+    return [
+        f"The noise of this generator does next to nothing: fresh draws differ by {spread:.2g} grey levels "
+        "of 255, which is lost in rounding."
+    ]
 
 
 def _of_draws(images: Sequence[Record], summary: Record) -> list[str]:
@@ -155,10 +165,7 @@ def _of_draws(images: Sequence[Record], summary: Record) -> list[str]:
     told += "" if drawn is None else f", to a PSNR of {drawn:.1f} dB"
     if spread is None:
         return [f"{told}."]
-    lines = [f"{told}; among themselves they differ by a standard deviation of {spread:.2g}."]
-    if spread < NO_SPREAD:
-        lines.append("The noise of this generator does next to nothing: that is lost in rounding to 8 bits.")
-    return lines
+    return [f"{told}; among themselves they differ by a standard deviation of {spread:.2g}."]
 
 
 def _of_strengths(summary: Record) -> list[str]:
@@ -172,15 +179,17 @@ def _of_strengths(summary: Record) -> list[str]:
     ]
 
 
-def _of_fit(rms: float | None, facts: Facts) -> list[str]:
+def _of_maps(rms: float | None, facts: Facts) -> list[str]:
     values = sum(math.prod(shape) for shape in facts.subject.maps.values())
     told = (
         f"The noise maps have {values:,} values for each image, its latents {facts.latent_values:,}: how "
-        "near an image comes with fitted noise says little about its latents"
+        "near an image comes with optimised noise says little about its latents"
     )
     if rms is None:
         return [f"{told}."]
-    return [f"{told}. The fitted noise has a root mean square of {rms:.2g}, that of drawn noise is about 1."]
+    return [
+        f"{told}. The optimised noise has a root mean square of {rms:.2g}, that of drawn noise is about 1."
+    ]
 
 
 def _median(numbers: Sequence[float]) -> float | None:
