@@ -11,7 +11,6 @@ from riemann_noise_pytorch.geometry.derivatives import (
     WAYS,
     Forward,
     Reverse,
-    chunk_size,
     fitting_way,
     unit_vectors,
 )
@@ -129,19 +128,6 @@ def test_torchs_warning_of_its_own_scripts_is_not_shown_and_others_are():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == """forward {"the function's own"}\n"""
     assert done.stderr == ""
-
-
-def test_the_chunk_follows_the_memory():
-    def grows(x):
-        return {"sum": x.repeat(1000).sum().view(1)}
-
-    each, fixed = 2 * 8 + 12 * 4000 * 8, 4 * 4000 * 8
-    for memory, directions in ((1, 1), (2, 2), (3, 2), (4, 4)):  # 2 and 2, rather than 3 and 1
-        assert chunk_size(grows, X, (fixed + memory * (each + 1)) / 2**20)[0] == directions
-    assert chunk_size(grows, X, 1e-6)[0] == 1
-    assert chunk_size(grows, torch.ones(128), 1024)[0] == 64
-    with pytest.raises(InputError, match="positive number of MiB"):
-        chunk_size(grows, X, 0)
 
 
 def test_unit_vectors_are_rows_of_the_identity():

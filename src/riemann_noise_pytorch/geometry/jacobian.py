@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError, unknown_name
+from riemann_noise_pytorch.geometry.chunks import chunk_size
 from riemann_noise_pytorch.geometry.derivatives import (
     MODES,
     Fit,
@@ -19,7 +20,6 @@ from riemann_noise_pytorch.geometry.derivatives import (
     Outputs,
     Reverse,
     Way,
-    chunk_size,
     fitting_way,
     is_cut_off,
     unit_vectors,
@@ -158,7 +158,7 @@ def jacobian(
         mode: ``forward``, ``double reverse`` or ``reverse``; by default the first that the function allows,
             and ``reverse`` where there are no more outputs than inputs.
         memory_mib: What the directions that are computed together may take, as
-            :func:`~riemann_noise_pytorch.geometry.derivatives.chunk_size` counts.
+            :func:`~riemann_noise_pytorch.geometry.chunks.chunk_size` counts.
 
     Raises:
         InputError: A point or a result that is not of floating point, a result that changes with the point

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
-from riemann_noise_pytorch.geometry.derivatives import Reverse, chunk_size, fitting_way, unit_vectors
+from riemann_noise_pytorch.geometry.chunks import chunk_size
+from riemann_noise_pytorch.geometry.derivatives import Reverse, fitting_way, unit_vectors
 from riemann_noise_pytorch.geometry.layers import LayerShape, called_layers, results_of
 from riemann_noise_pytorch.geometry.still import Joint, StillNetwork
 from riemann_noise_pytorch.noise.control import Layers
@@ -112,7 +113,7 @@ def layer_tangents(
         layers: Names or patterns of the layers that are wanted; ``image`` is the generator's result.
         joint: Names or patterns of noise layers whose noise is differentiated too, beside the latent.
         memory_mib: What a chunk of columns may take, as
-            :func:`~riemann_noise_pytorch.geometry.derivatives.chunk_size` counts.
+            :func:`~riemann_noise_pytorch.geometry.chunks.chunk_size` counts.
         most_inputs: Number of columns above which not every value of noise has one, but random orthonormal
             directions; each is a share of the values with random signs, and all values have their share.
 
