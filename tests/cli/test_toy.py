@@ -6,14 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from riemann_noise_pytorch.cli.compare import make_console
 from riemann_noise_pytorch.cli.main import main
 from riemann_noise_pytorch.cli.toy import print_toy
-from riemann_noise_pytorch.cli.toy_progress import ToyDisplay
-from riemann_noise_pytorch.experiments.pool import Event
-from riemann_noise_pytorch.experiments.toy.toy import Progress
 from riemann_noise_pytorch.report.toy_records import read_toy
 from tests.report.toy_folder import fabricate_toy, write
 
@@ -68,6 +64,7 @@ def test_a_short_toy_prints_its_table_and_writes_its_files(
     printed = capsys.readouterr()
     assert "JS regulariser, γ = 0.1" in printed.out
     assert f"Report: {tmp_path / 'out' / 'report.html'}" in printed.out
+    assert "minimax-js-0.1 finished, " in printed.err
     assert "finished, 3 of 3" in printed.err
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {
@@ -90,16 +87,3 @@ def test_table_verdict_and_path_are_printed_as_they_are(tmp_path: Path, terminal
     assert "\nSeen [red]this[/y].\n- minimax: :bug:.\n" in text
     assert f"Report: {folder / 'report.html'}\n" in text
     assert all(name in " ".join(text.split()) for name in ("JS", "0.1", "modes", "held"))
-
-
-def test_the_time_left_is_told_once_it_is_known() -> None:
-    clock = iter([0.0, 10.0, 20.0])
-    stream = io.StringIO()
-    display = ToyDisplay(Console(file=stream), clock=lambda: next(clock))
-    with display:
-        display.update(Progress(Event("a", "training", 0, 100), 0, 2))
-        display.update(Progress(Event("a", "training", 50, 100), 0, 2))
-        assert display.bar.tasks[0].completed == 0.25
-        assert display.bar.tasks[0].fields["note"] == "about 0:00:30 left"
-        display.update(Progress(Event("a", "finished", 1, 1), 1, 2))
-    assert stream.getvalue() == "a finished, 1 of 2, about 0:00:20 left\n"

@@ -96,19 +96,24 @@ def test_a_run_that_stops_as_not_finite_has_collapsed_and_says_where(finished):
 
 def test_the_tables_and_the_figure_show_every_cell(finished, tmp_path):
     rescue = read_rescue(finished)
-    collapsed, recall, deviation = rescue_tables(rescue)
-    for table in (collapsed, recall, deviation):
+    collapsed, recall, precision, deviation = rescue_tables(rescue)
+    for table in (collapsed, recall, precision, deviation):
         assert [row[:3] for row in table.rows] == [
             ["non-saturating", "0.001", "0.001"],
             ["non-saturating", "1e+06", "1e+06"],
             ["minimax", "0.001", "0.001"],
             ["minimax", "1e+06", "1e+06"],
         ]
-        assert [row[-1] == "–" for row in table.rows] == [False, table is deviation, True, True]
+        unmeasured = table in (precision, deviation)
+        assert [row[-1] == "–" for row in table.rows] == [False, unmeasured, True, True]
+    assert recall.rows[0][3] == "0.00 (0.00-0.00)"
+    about_loss = [note for note in collapsed.notes if "WGAN-GP 10 also changes the loss" in note]
+    assert len(about_loss) == 1
+    assert any("has not come far yet counts as well" in note for note in collapsed.notes)
     assert any("is nan at step" in note or "is inf at step" in note for note in collapsed.notes)
     svg = write_rescue_figure(rescue, tmp_path).read_text()
     assert svg.startswith("<svg")
-    for words in ("Recall, and runs that collapsed", "JS 2, annealed", "minimax, 0.001, 0.001", "1 of 1"):
+    for words in ("Recall, and runs that collapsed", "JS 2, annealed", "minimax", "lr of D", "1 of 1"):
         assert words in svg
 
 
@@ -152,7 +157,26 @@ def test_the_verdict_counts_settings_that_are_rescued_and_settings_that_are_harm
         RULE,
         "none: 6 of 12 runs collapsed; mean recall 0.30.",
         "JS 2, annealed: 5 of 12 runs collapsed, without it 6 of 12; it rescued 1 of 2 failing settings and "
-        "harmed 1 of 1 working ones; mean recall 0.33.",
+        "harmed 1 of 1 working ones; mean recall 0.33, without it 0.30 at the same settings.",
+    ]
+
+
+def test_recall_is_compared_at_the_settings_that_a_method_has():
+    records = [
+        {"setting": setting, "method": method, "collapsed": False, "reached": value}
+        for setting, method, value in (("a", "none", 0.4), ("b", "none", 0.8), ("a", "wgan-gp", 0.6))
+    ]
+    assert verdict(records, ("none", "wgan-gp"))[1:] == [
+        "none: 0 of 2 runs collapsed; mean recall 0.60.",
+        "WGAN-GP 10: 0 of 1 runs collapsed, without it 0 of 1; it rescued 0 of 0 failing settings and harmed "
+        "0 of 1 working ones; mean recall 0.60, without it 0.40 at the same settings.",
+    ]
+
+
+def test_runs_that_stopped_are_counted_after_the_recall():
+    run = {"setting": "a", "method": "js", "collapsed": True, "reached": 0.0, "stopped": "loss is nan"}
+    assert verdict([run], ("js",)) == [
+        "JS 2, annealed: 1 of 1 runs collapsed; mean recall 0.00; 1 stopped as not finite."
     ]
 
 

@@ -2,14 +2,16 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 from safetensors.numpy import save_file
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.report.tables import markdown, plain
-from riemann_noise_pytorch.report.themes import LIGHT, styled
+from riemann_noise_pytorch.report.themes import DARK, LIGHT, styled
 from riemann_noise_pytorch.report.toy import write_toy_report
-from riemann_noise_pytorch.report.toy_figure import points_figure
+from riemann_noise_pytorch.report.toy_course import _shades, modes_strips
+from riemann_noise_pytorch.report.toy_figure import NEAR, points_figure
 from riemann_noise_pytorch.report.toy_records import read_toy
 from riemann_noise_pytorch.report.toy_tables import toy_table
 from tests.report.parsed_page import HOSTILE, Page, assert_whole_and_alone
@@ -68,6 +70,36 @@ def test_points_near_a_mode_are_drawn_apart_from_the_others(folder):
     assert len(others.get_xdata()) == (~found.near[1, 0]).sum()
 
 
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_each_arm_has_a_strip_for_each_seed_in_full_colour_where_all_modes_are_found(folder, theme):
+    records = read_toy(folder)
+    with styled(theme):
+        *arms, _ = modes_strips(records, theme).axes
+    assert len(arms) == len(ARMS)
+    for axes in arms:
+        pixels = np.asarray(axes.images[0].get_array())
+        assert pixels.shape == (2, len(STEPS), 3)
+        full = np.isclose(pixels, to_rgb(NEAR)).all(axis=2)
+        assert (full == [False, True, False]).all()
+
+
+def test_colours_of_strips_rise_with_the_modes():
+    shades = _shades(np.arange(8), 7, LIGHT)
+    away = np.abs(shades - 1).sum(axis=1)
+    assert (np.diff(away) > 0).all()
+    assert np.diff(away)[-1] > 5 * np.diff(away)[:-1].max()
+    np.testing.assert_allclose(_shades(np.array([1]), 1, LIGHT), [to_rgb(NEAR)])
+
+
+def test_records_from_before_the_count_of_seeds_are_read(tmp_path):
+    records = fabricate_toy(tmp_path)
+    for record in records:
+        if record["record"] == "summary":
+            record["held"] = {"mean": 0.5, "sd": None}
+    write(tmp_path, records)
+    assert toy_table(read_toy(tmp_path)).rows[0][7] == "50 %"
+
+
 def test_the_table_has_every_arm_with_its_spread(folder):
     table = toy_table(read_toy(folder))
     assert [row[:2] for row in table.rows[:2]] == [
@@ -75,7 +107,8 @@ def test_the_table_has_every_arm_with_its_spread(folder):
         ["minimax", "JS regulariser, γ = 0.1"],
     ]
     assert table.rows[1][2:] == [
-        *("6.0 ± 0.1 of 7", "25 ± 10 %", "0.010 ± 0.100", "20 (1 of 2)", "0 %", "2.0 ± 0.1")
+        *("6.0 ± 0.1 of 7", "25 ± 10 %", "0.010 ± 0.100", "33 ± 10 %", "20 (1 of 2)", "0 % (1 of 2)"),
+        "2.0 ± 0.1",
     ]
     assert table.rows[0][-1] == "–"
     assert "After 30 steps, over 2 seeds" in table.title
@@ -106,7 +139,7 @@ def test_an_arm_that_never_found_all_modes_is_said(tmp_path):
             record |= {"covered": 0, "first_full": [], "held": None}
     write(tmp_path, records)
     row = toy_table(read_toy(tmp_path)).rows[0]
-    assert row[5:7] == ["– (0 of 2)", "–"]
+    assert row[6:8] == ["– (0 of 2)", "–"]
 
 
 def test_equal_folders_give_equal_files(tmp_path):

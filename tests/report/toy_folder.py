@@ -92,7 +92,7 @@ def _run(key: str, seed: int, smoothed: bool) -> dict[str, Any]:
 
 def _summary(key: str, seeds: int, smoothed: bool) -> dict[str, Any]:
     def spread(mean: float) -> dict[str, float | None]:
-        return {"mean": mean, "sd": 0.1 if seeds > 1 else None}
+        return {"mean": mean, "sd": 0.1 if seeds > 1 else None, "n": seeds}
 
     return {
         "record": "summary",
@@ -104,6 +104,6 @@ def _summary(key: str, seeds: int, smoothed: bool) -> dict[str, Any]:
         "full": spread(1 / 3),
         "covered": 1,
         "first_full": [20],
-        "held": {"mean": 0.0, "sd": None},
+        "held": {"mean": 0.0, "sd": None, "n": 1},
         "variance_ratio": spread(2.0) if smoothed else None,
     }

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from riemann_noise_pytorch.report.tables import Table
     from riemann_noise_pytorch.report.toy_records import ToyRecords
 
+STAGES = {"training": (0.0, 1.0)}
+"""Where in a task's time its one stage begins and ends."""
+
 
 @dataclass(frozen=True)
 class ToyOptions:
@@ -41,10 +44,10 @@ def main(arguments: Sequence[str]) -> None:
     keep_big_buffers()
 
     from riemann_noise_pytorch.cli.compare import make_console
-    from riemann_noise_pytorch.cli.toy_progress import ToyDisplay
+    from riemann_noise_pytorch.cli.compare_progress import CompareDisplay
     from riemann_noise_pytorch.experiments.toy.toy import toy
 
-    with ToyDisplay(make_console(stderr=True)) as display:
+    with CompareDisplay(make_console(stderr=True), stages=STAGES) as display:
         toy(options.config, options.out, resume=options.resume, on_progress=display.update)
 
     from riemann_noise_pytorch.report.toy import write_toy_report

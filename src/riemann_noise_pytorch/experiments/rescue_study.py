@@ -7,7 +7,7 @@ begin with the same weights, and see the same images and latents in the same ord
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -42,14 +42,14 @@ def rescue_study(
 ) -> Path:
     """Train and measure every method at every setting, and record.
 
+    The work is done in processes of its own, so a script that calls this needs an
+    ``if __name__ == "__main__":`` guard.
+
     Args:
         config: The options.
         out: Folder to write to, new or empty unless ``resume``.
         resume: Go on with a study that was stopped, with the same options.
         on_progress: Called as the tasks go on.
-
-    The work is done in processes of its own, so a script that calls this needs an
-    ``if __name__ == "__main__":`` guard.
 
     Returns:
         ``records.jsonl`` in the folder.
@@ -61,13 +61,7 @@ def rescue_study(
     config.validate()
     require_device(config.device)
     folder = Path(out)
-    arms = [
-        RescueArm(setting, method, config.training(setting, method, seed), folder)
-        for seed in range(config.seeds)
-        for setting in config.settings
-        for method in config.methods
-        if setting.fits(method)
-    ]
+    arms = _arms(config, folder)
     fixed = {"training": dict(TRAINING), "weights": {name: dict(METHODS[name]) for name in config.methods}}
     open_folder(folder / "rescue.json", "study", dataclasses.asdict(config) | fixed, resume)
     data = folder / "data.jsonl"
@@ -77,6 +71,17 @@ def rescue_study(
     path = folder / "records.jsonl"
     write_records(path, _collect(config, arms, data))
     return path
+
+
+def _arms(config: RescueConfig, folder: Path) -> list[RescueArm]:
+    """All runs, in the order in which they are started."""
+    return [
+        RescueArm(setting, method, config.training(setting, method, seed), folder)
+        for seed in range(config.seeds)
+        for setting in config.settings
+        for method in config.methods
+        if setting.fits(method)
+    ]
 
 
 def _collect(config: RescueConfig, arms: Sequence[RescueArm], data: Path) -> list[Record]:
@@ -108,21 +113,28 @@ def verdict(runs: Sequence[Record], methods: Sequence[str]) -> list[str]:
     for method in methods:
         mine = _by_setting(runs, method)
         every = [run for each in mine.values() for run in each]
-        told = f"{LABELS[method]}: {_collapsed(every)} of {len(every)} runs collapsed"
+        collapsed = f"{_collapsed(every)} of {len(every)} runs collapsed"
+        recall = f"mean recall {_recall(every)}"
         if method != NONE and plain:
             beside = [run for name in mine for run in plain[name]]
-            failing = [name for name in mine if _collapsed(plain[name]) > len(plain[name]) / 2]
-            working = [name for name in mine if not _collapsed(plain[name])]
-            rescued = sum(not _collapsed(mine[name]) for name in failing)
-            harmed = sum(_collapsed(mine[name]) > 0 for name in working)
-            told += (
-                f", without it {_collapsed(beside)} of {len(beside)}; it rescued {rescued} of "
-                f"{len(failing)} failing settings and harmed {harmed} of {len(working)} working ones"
-            )
-        recall = f"mean recall {fmean(run['reached'] for run in every):.2f}"
+            collapsed += f", without it {_collapsed(beside)} of {len(beside)}; {_outcome(mine, plain)}"
+            recall += f", without it {_recall(beside)} at the same settings"
         stopped = sum("stopped" in run for run in every)
-        sentences.append(f"{told}; {recall}{f'; {stopped} stopped as not finite' if stopped else ''}.")
+        told = [collapsed, recall, *([f"{stopped} stopped as not finite"] if stopped else [])]
+        sentences.append(f"{LABELS[method]}: {'; '.join(told)}.")
     return sentences
+
+
+def _outcome(mine: Mapping[str, Sequence[Record]], plain: Mapping[str, Sequence[Record]]) -> str:
+    """What became of settings that fail, and of those that work, without a method."""
+    failing = [name for name in mine if _collapsed(plain[name]) > len(plain[name]) / 2]
+    working = [name for name in mine if not _collapsed(plain[name])]
+    rescued = sum(not _collapsed(mine[name]) for name in failing)
+    harmed = sum(_collapsed(mine[name]) > 0 for name in working)
+    return (
+        f"it rescued {rescued} of {len(failing)} failing settings and harmed {harmed} of "
+        f"{len(working)} working ones"
+    )
 
 
 def _by_setting(runs: Sequence[Record], method: str) -> dict[str, list[Record]]:
@@ -135,3 +147,7 @@ def _by_setting(runs: Sequence[Record], method: str) -> dict[str, list[Record]]:
 
 def _collapsed(runs: Sequence[Record]) -> int:
     return sum(run["collapsed"] for run in runs)
+
+
+def _recall(runs: Sequence[Record]) -> str:
+    return f"{fmean(run['reached'] for run in runs):.2f}"

@@ -43,6 +43,7 @@ class RescueRun:
     """One generator after its training, or where that broke: then ``stopped`` tells it.
 
     ``reached`` is the recall as it counts: 0 where the precision is next to none, or where training broke.
+    Records also hold the recall as it is, and that of the generator that is not averaged.
     """
 
     setting: str
@@ -53,9 +54,7 @@ class RescueRun:
     seed: int
     collapsed: bool
     reached: float
-    recall: float | None = None
     precision: float | None = None
-    reached_raw: float | None = None
     sample_std: float | None = None
     stopped: str | None = None
 
@@ -131,19 +130,20 @@ def read_rescue(folder: str | os.PathLike[str]) -> Rescue:
 
 
 def rescue_tables(rescue: Rescue) -> list[Table]:
-    """The tables of a study: runs that collapsed, recall, and standard deviation of the samples.
+    """The tables of a study: runs that collapsed, recall, precision, and standard deviation of the samples.
 
     Args:
         rescue: The records.
 
     Returns:
-        Three tables with a row for each setting and a column for each method.
+        Four tables with a row for each setting and a column for each method.
     """
     below = rescue.setup.collapsed_below
     seeds = len({run.seed for run in rescue.runs})
     return [
         _table(rescue, f"Collapsed runs, of {seeds} each", _count, _notes(rescue)),
         _table(rescue, f"Recall: mean, lowest to highest (collapsed below {below:g})", _recall),
+        _table(rescue, "Precision: mean, lowest to highest", _precision),
         _table(
             rescue, f"Standard deviation of samples, mean (real images: {rescue.data.std:.2f})", _deviation
         ),
@@ -179,8 +179,15 @@ def _count(cell: Sequence[RescueRun]) -> str:
 
 
 def _recall(cell: Sequence[RescueRun]) -> str:
-    values = [run.reached for run in cell]
-    return f"{fmean(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+    return _range([run.reached for run in cell])
+
+
+def _precision(cell: Sequence[RescueRun]) -> str:
+    return _range([run.precision for run in cell if run.precision is not None])
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{fmean(values):.2f} ({min(values):.2f}-{max(values):.2f})" if values else MISSING
 
 
 def _deviation(cell: Sequence[RescueRun]) -> str:
@@ -192,13 +199,24 @@ def _notes(rescue: Rescue) -> list[str]:
     data = rescue.data
     few = ", ".join(f"{count}: {value:.2f}" for count, value in data.recall_of_digits.items())
     stopped = [run for run in rescue.runs if run.stopped]
+    own_loss = [method for method in rescue.methods if "loss" in rescue.setup.methods[method]]
     told = [f"{run.setting}, {run.method}, seed {run.seed}: {run.stopped}" for run in stopped]
     return [
         f"collapsed: recall below {rescue.setup.collapsed_below:g}; it counts as 0 where the precision is "
         f"below {rescue.setup.among_real:g} (noise has the recall of everything), or the run stopped as not "
         "finite",
+        "so a run that has not come far yet counts as well; samples nearly as varied as the data, and a "
+        "precision that is low and not 0, hint at that",
         f"recall of real images, measured alike: half of {data.name} {data.recall_of_half:.2f}; those of so "
         f"many digits alone, {few}",
-        f"{MISSING}: the loss of WGAN-GP has one form for the generator, in the rows of non-saturating",
+        *(_about_own_loss(rescue.label(method)) for method in own_loss),
         *told,
     ]
+
+
+def _about_own_loss(label: str) -> str:
+    return (
+        f"{label} also changes the loss, and no method has that loss alone: what the loss does and what the "
+        f"penalty does cannot be told apart here; {MISSING}: that loss has one form for the generator, in "
+        "the rows of non-saturating"
+    )

@@ -4,6 +4,7 @@ import os
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,8 +15,12 @@ from riemann_noise_pytorch.report.rescue import Rescue
 from riemann_noise_pytorch.report.tables import MISSING
 from riemann_noise_pytorch.report.themes import PART_COLOURS, SEVERITY_COLOURS, Theme, blend, write_svg
 
-LEFT, COLUMN, ROW = 190, 100, 32
-TOP, BOTTOM = 74, 12
+LEFT, COLUMN, ROW = 230, 104, 32
+TOP, BOTTOM, RIGHT = 92, 12, 12
+WORDS = LEFT - 10
+"""How far left of the cells words begin."""
+RATES = {"lr of G": 70, "lr of D": 12}
+"""The columns of learning rates, and how far left of the cells they end."""
 STRONGEST = 0.75
 """Share of the full colour at recall 1: letters must be read on it."""
 
@@ -48,43 +53,53 @@ def rescue_figure(rescue: Rescue, theme: Theme) -> Figure:
         collapse.
     """
     rows, columns = rescue.settings, rescue.methods
-    width = LEFT + COLUMN * len(columns) + 12
-    figure = empty(TOP + ROW * len(rows) + BOTTOM, width)
-    axes = figure.add_axes(box(figure, top=TOP, bottom=BOTTOM, left=LEFT, right=12))
-    for y, setting in enumerate(rows):
-        for x, method in enumerate(columns):
-            _draw_cell(axes, x, y, rescue, setting, method, theme)
-    abouts = [rescue.row(setting) for setting in rows]
+    figure = empty(TOP + ROW * len(rows) + BOTTOM, LEFT + COLUMN * len(columns) + RIGHT)
+    axes = figure.add_axes(box(figure, top=TOP, bottom=BOTTOM, left=LEFT, right=RIGHT))
     axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
-    axes.set_xticks([x + 0.5 for x in range(len(columns))], [rescue.label(method) for method in columns])
-    axes.set_yticks(
-        [y + 0.5 for y in range(len(rows))],
-        [f"{_form(run.generator_loss)}, {run.lr:g}, {run.lr * run.strength:g}" for run in abouts],
-    )
-    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False, pad=2)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    title(axes, "Recall, and runs that collapsed", lift=38, left=LEFT)
-    note(axes, "loss of G, its learning rate, that of D", theme, lift=28, left=LEFT)
+    axes.set_axis_off()
+    for x, method in enumerate(columns):
+        _write(axes, COLUMN * (x + 0.5), -0.35, rescue.label(method), color=theme.ink, ha="center")
+        for y, setting in enumerate(rows):
+            _draw_cell(axes, x, y, rescue, setting, method, theme)
+    _name_rows(axes, rescue, theme)
+    title(axes, "Recall, and runs that collapsed", lift=54, left=WORDS)
+    below = f"collapse is a recall below {rescue.setup.collapsed_below:g}"
+    note(axes, f"mean over the runs; in bold, how many collapsed: {below}", theme, lift=44, left=WORDS)
     return figure
 
 
-def _form(generator_loss: str) -> str:
-    return {"non-saturating": "non-sat."}.get(generator_loss, generator_loss)
+def _name_rows(axes: Axes, rescue: Rescue, theme: Theme) -> None:
+    """Write the generator's loss where it changes, and both learning rates."""
+    before = None
+    for head, right in RATES.items():
+        _write(axes, -right, -0.35, head, color=theme.muted)
+    for y, run in enumerate(rescue.row(setting) for setting in rescue.settings):
+        if run.generator_loss != before:
+            before = run.generator_loss
+            ends = [-WORDS / COLUMN, len(rescue.methods)]
+            axes.plot(ends, [y, y], color=theme.muted, linewidth=0.7, clip_on=False)
+            _write(axes, -WORDS, y + 0.5, before, color=theme.ink, ha="left", fontweight="bold")
+        for rate, right in zip((run.lr, run.lr * run.strength), RATES.values(), strict=True):
+            _write(axes, -right, y + 0.5, f"{rate:g}", color=theme.ink)
 
 
 def _draw_cell(axes: Axes, x: int, y: int, rescue: Rescue, setting: str, method: str, theme: Theme) -> None:
-    runs = rescue.cell(setting, method)
+    runs, left = rescue.cell(setting, method), COLUMN * x
     if not runs:
-        axes.text(x + 0.5, y + 0.5, MISSING, ha="center", va="center", color=theme.muted)
+        _write(axes, left + COLUMN / 2, y + 0.5, MISSING, color=theme.muted, ha="center")
         return
     recall, collapsed = fmean(run.reached for run in runs), sum(run.collapsed for run in runs)
     colour = _colour(recall, rescue.setup.collapsed_below, theme)
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor=theme.paper, linewidth=2))
-    axes.text(x + 0.08, y + 0.5, f"{recall:.2f}", va="center", color=theme.ink)
+    _write(axes, left + 9, y + 0.5, f"{recall:.2f}", color=theme.ink, ha="left")
     if collapsed:
         words = f"{collapsed} of {len(runs)}"
-        axes.text(x + 0.93, y + 0.5, words, ha="right", va="center", fontweight="bold", color=theme.ink)
+        _write(axes, left + COLUMN - 9, y + 0.5, words, color=theme.ink, fontweight="bold")
+
+
+def _write(axes: Axes, points: float, row: float, text: str, **style: Any) -> None:
+    """Write at a place so many points from the left edge of the cells."""
+    axes.text(points / COLUMN, row, text, **{"ha": "right", "va": "center_baseline", **style})
 
 
 def _colour(recall: float, limit: float, theme: Theme) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from riemann_noise_pytorch.report.page import View, data_uri, diagram, flat, grouped, write_page
 from riemann_noise_pytorch.report.toy_animation import write_animation
-from riemann_noise_pytorch.report.toy_figure import good_panel, modes_panel, points_figure, write_figure
+from riemann_noise_pytorch.report.toy_course import good_panel, modes_strips
+from riemann_noise_pytorch.report.toy_figure import points_figure, write_figure
 from riemann_noise_pytorch.report.toy_records import ToyRecords, read_toy
 from riemann_noise_pytorch.report.toy_tables import toy_table
 
@@ -37,20 +38,25 @@ def _view(records: ToyRecords, animation: Path) -> View:
         for place, seed in enumerate(setup.seeds)
     ]
     panels = [
-        diagram(partial(draw, records, loss), f"{what} over training, {loss} loss.")
-        for draw, what in ((modes_panel, "Modes found"), (good_panel, "Share of good points"))
+        diagram(partial(good_panel, records, loss), f"Share of good points over training, {loss} loss.")
         for loss in losses
     ]
     return {
-        "sentences": records.sentences,
+        "sentences": [_unbroken(sentence) for sentence in records.sentences],
         "mixture": setup.mixture,
         "modes": len(records.centres),
         "seeds": list(setup.seeds),
         "steps": setup.steps[-1],
         "table_view": grouped(toy_table(records)),
         "figures": figures,
+        "strips": diagram(partial(modes_strips, records), "Modes found over training, by arm and seed."),
         "panel_list": panels,
         "animation": data_uri(animation.read_bytes(), "png"),
         "option_lines": flat(setup.options),
         "environment": flat({"package": setup.version, "commit": setup.commit} | dict(setup.environment)),
     }
+
+
+def _unbroken(sentence: str) -> str:
+    """Keep the parts of a number with its deviation on one line."""
+    return sentence.replace(" ± ", "\u00a0±\u00a0").replace(" %", "\u00a0%")

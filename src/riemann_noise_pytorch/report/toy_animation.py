@@ -8,7 +8,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from riemann_noise_pytorch.report.animation import save_animation, typeface
 from riemann_noise_pytorch.report.themes import LIGHT, blend
-from riemann_noise_pytorch.report.toy_figure import NEAR, REACH
+from riemann_noise_pytorch.report.toy_figure import FAR_SHARE, KEY, NEAR, REACH
 from riemann_noise_pytorch.report.toy_records import Arm, ToyRecords
 
 SIDE, GAP, HEAD, NAMES = 168, 12, 38, 40
@@ -65,6 +65,7 @@ def _frame(records: ToyRecords, checkpoint: int) -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     step = f"{records.setup.steps[checkpoint]:,} of {records.setup.steps[-1]:,} steps"
     _write(pen, GAP, 8, step, 15, LIGHT.ink)
+    _write(pen, width - GAP, 12, KEY, 11, LIGHT.muted, anchor="ra")
     for row, (loss, arms) in enumerate(rows.items()):
         top = HEAD + row * (SIDE + NAMES)
         for column, arm in enumerate(arms):
@@ -90,13 +91,15 @@ def _draw_tile(
     points, near = found.points[0, checkpoint], found.near[0, checkpoint]
     for x, y in _pixels(records.centres, left, top):
         pen.ellipse([x - 10, y - 10, x + 10, y + 10], outline=LIGHT.muted, width=2)
-    for chosen, colour in ((~near, LIGHT.muted), (near, NEAR)):
+    for chosen, colour in ((~near, blend(LIGHT.muted, LIGHT.paper, FAR_SHARE)), (near, NEAR)):
         for x, y in _pixels(points[chosen], left, top):
             pen.ellipse([x - 4, y - 4, x + 4, y + 4], fill=colour)
 
 
-def _write(pen: ImageDraw.ImageDraw, left: int, top: int, text: str, size: float, colour: str) -> None:
-    pen.text((FINE * left, FINE * top), text, colour, typeface(FINE * size))
+def _write(
+    pen: ImageDraw.ImageDraw, x: int, top: int, text: str, size: float, colour: str, anchor: str = "la"
+) -> None:
+    pen.text((FINE * x, FINE * top), text, colour, typeface(FINE * size), anchor)
 
 
 def _pixels(points: NDArray[np.floating], left: int, top: int) -> NDArray[np.floating]:

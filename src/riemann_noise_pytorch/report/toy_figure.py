@@ -1,23 +1,24 @@
-"""The figure of the toy: rows are ways to train, columns are training time; and the modes found over time.
+"""The figure of the toy: rows are ways to train, columns are training time.
 
 Points are drawn in the plane, those near a mode in colour, the others grey; modes are rings.
 """
 
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from riemann_noise_pytorch.files import atomic_write
-from riemann_noise_pytorch.report.panels import box, empty, note, title
 from riemann_noise_pytorch.report.themes import LIGHT, Theme, blend, styled
 from riemann_noise_pytorch.report.toy_records import Arm, ToyRecords
 
-COLOURS = {"none": "#7d848e", "js": "#1f88d1", "noise": "#d4631f"}
 NEAR, RING = "#1f88d1", 6.0
+FAR_SHARE = 0.35
+"""How much of the ground is mixed into the grey of points far from all modes."""
+KEY = "rings: modes; blue: points near one"
 TILE, GAP, LEFT, TOP = 132, 6, 150, 40
+MARGIN = 0.08
+"""Between a tile and the words beside it, as a share of the tile."""
 REACH = 1.35
 """Half the side of a tile, for centres within 1 of the origin."""
 DPI = 110
@@ -35,6 +36,10 @@ def points_figure(records: ToyRecords, seed: int, theme: Theme) -> Figure:
     width = LEFT + len(columns) * (TILE + GAP)
     height = TOP + rows * (TILE + GAP)
     figure = Figure(figsize=(width / 72, height / 72), dpi=DPI)
+    edge = (LEFT - MARGIN * TILE) / width
+    for line, words in enumerate(KEY.split("; ")):
+        height_of_line = 1 - (19 + 14 * line) / height
+        figure.text(edge, height_of_line, words, ha="right", fontsize=11, color=theme.muted)
     for row, arm in enumerate(records.arms):
         for column, checkpoint in enumerate(columns):
             left, top = LEFT + column * (TILE + GAP), TOP + row * (TILE + GAP)
@@ -57,7 +62,7 @@ def _name_row(axes: Axes, arm: Arm, theme: Theme) -> None:
     for i, (text, size, colour) in enumerate(lines):
         height = 0.5 + 0.13 * ((len(lines) - 1) / 2 - i)
         axes.text(
-            -0.08,
+            -MARGIN,
             height,
             text,
             transform=axes.transAxes,
@@ -73,7 +78,8 @@ def _draw_points(axes: Axes, records: ToyRecords, arm: Arm, seed: int, checkpoin
     points, near = found.points[seed, checkpoint], found.near[seed, checkpoint]
     centres = records.centres
     axes.plot(*centres.T, "o", ms=RING, mfc="none", mec=theme.muted, mew=0.6, alpha=0.7, zorder=0)
-    for chosen, colour, order in ((~near, theme.muted, 1), (near, NEAR, 2)):
+    far = blend(theme.muted, theme.paper, FAR_SHARE)
+    for chosen, colour, order in ((~near, far, 1), (near, NEAR, 2)):
         axes.plot(
             *points[chosen].T, ".", ms=3.2, mew=0, color=colour, alpha=0.75, zorder=order, rasterized=True
         )
@@ -92,54 +98,3 @@ def write_figure(records: ToyRecords, path: Path) -> Path:
         figure = points_figure(records, 0, LIGHT)
         figure.savefig(temporary, format="png", facecolor=LIGHT.paper, metadata={"Software": None})
     return path
-
-
-def modes_panel(records: ToyRecords, generator_loss: str, theme: Theme) -> Figure:
-    """Draw the number of modes found over training, one thin line for each seed, of the arms of one loss.
-
-    Args:
-        records: Of one toy.
-        generator_loss: The loss whose arms are drawn.
-        theme: The page's colours.
-    """
-    return _time_panel(records, generator_loss, theme, "modes", "modes found")
-
-
-def good_panel(records: ToyRecords, generator_loss: str, theme: Theme) -> Figure:
-    """Draw the share of good points over training, as :func:`modes_panel` draws the modes."""
-    return _time_panel(records, generator_loss, theme, "good", "share of good points")
-
-
-def _time_panel(records: ToyRecords, loss: str, theme: Theme, what: str, named: str) -> Figure:
-    figure = empty(height=290)
-    axes = figure.add_axes(box(figure, top=44, bottom=82, right=20))
-    highest = len(records.centres) if what == "modes" else 1.0
-    shown = [arm for arm in records.arms if arm.generator_loss == loss]
-    for arm in shown:
-        for run in records.runs_of(arm):
-            values = np.asarray(getattr(run, what), dtype=float)
-            axes.plot(records.setup.steps, values, color=_colour(arm, shown, theme), linewidth=0.8, alpha=0.5)
-        mean = np.mean([getattr(run, what) for run in records.runs_of(arm)], axis=0)
-        axes.plot(
-            records.setup.steps, mean, color=_colour(arm, shown, theme), linewidth=2.2, label=_legend(arm)
-        )
-    axes.set(xlim=(0, records.setup.steps[-1]), ylim=(-0.03 * highest, 1.04 * highest))
-    axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=what == "modes"))
-    axes.grid(axis="y")
-    title(axes, loss, lift=10)
-    note(axes, named, theme)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.1), ncols=2, frameon=False, fontsize=11.5)
-    return figure
-
-
-def _legend(arm: Arm) -> str:
-    return {"none": "no regularisation"}.get(arm.method, arm.method.replace("js", "JS"))
-
-
-def _colour(arm: Arm, among: list[Arm], theme: Theme) -> str:
-    """A colour by kind; the stronger of a kind stand out more."""
-    alike = [other.key for other in among if other.kind == arm.kind]
-    share = 0.0 if len(alike) < 2 else 0.55 * alike.index(arm.key) / (len(alike) - 1)
-    return blend(COLOURS.get(arm.kind, "#8d6bc4"), theme.ink, share)

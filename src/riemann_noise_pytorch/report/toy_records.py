@@ -57,7 +57,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Summary:
-    """One arm over its seeds; each mapping holds ``mean`` and ``sd``, which is None for one seed."""
+    """One arm over its seeds; each mapping holds ``mean``, ``sd``, which is None for one seed, and ``n``."""
 
     arm: str
     seeds: int

@@ -12,12 +12,17 @@ COLUMNS = (
     Column("modes", "number", "modes found at the end"),
     Column("good points", "number", "share of points within three deviations of a centre, at the end"),
     Column("off the plane", "number", "mean distance from the plane, at the end"),
+    Column("with all modes", "number", "share of all checkpoints that had all modes, over all seeds"),
     Column(
         "all modes first",
         "number",
-        "steps to the first checkpoint with all modes: median over the seeds that had one",
+        "steps to the first checkpoint with all modes: median over the seeds that had one, of all",
     ),
-    Column("held", "number", "share of the later checkpoints with all modes"),
+    Column(
+        "held",
+        "number",
+        "share of the later checkpoints with all modes, over the seeds that had later ones, of all",
+    ),
     Column("gradient variance", "number", "of instance noise, as a multiple of that of the penalty"),
 )
 
@@ -41,8 +46,9 @@ def toy_table(records: ToyRecords) -> Table:
                 f"{_spread(one.modes, 1)} of {total}",
                 f"{_spread(one.good, 0, 100)} %",
                 _spread(one.height, 3) if records.setup.mixture.get("ambient") == 3 else MISSING,
+                f"{_spread(one.full, 0, 100)} %",
                 _first(one),
-                MISSING if one.held is None else f"{_spread(one.held, 0, 100)} %",
+                _held(one),
                 _spread(one.variance_ratio, 1),
             ]
         )
@@ -56,6 +62,14 @@ def _first(one: Summary) -> str:
     if not one.first_full:
         return f"{MISSING} (0 of {one.seeds})"
     return f"{median(one.first_full):,.0f} ({one.covered} of {one.seeds})"
+
+
+def _held(one: Summary) -> str:
+    """The mean over the seeds that had all modes before the last checkpoint, and how many did."""
+    if one.held is None:
+        return MISSING
+    counted = f" ({one.held['n']} of {one.seeds})" if "n" in one.held else ""
+    return f"{_spread(one.held, 0, 100)} %{counted}"
 
 
 def _spread(spread: Spread, places: int, factor: float = 1.0) -> str:

@@ -138,10 +138,21 @@ def test_a_summary_is_the_mean_over_seeds_and_counts_those_that_found_all():
         {**shared, "modes": [5, 6], "full": 0.0, "first_full": None, "held": None},
     ]
     one = summarise(TINY.arms[0], runs)
-    assert one["modes"] == {"mean": 6.5, "sd": pytest.approx(0.5**0.5)}
+    assert one["modes"] == {"mean": 6.5, "sd": pytest.approx(0.5**0.5), "n": 2}
+    assert one["full"] == {"mean": 0.25, "sd": pytest.approx(0.125**0.5), "n": 2}
     assert (one["covered"], one["first_full"], one["seeds"]) == (1, [400], 2)
-    assert one["held"] == {"mean": 0.25, "sd": None}
+    assert one["held"] == {"mean": 0.25, "sd": None, "n": 1}
     assert one["variance_ratio"] is None
+
+
+def test_records_are_made_anew_from_finished_arms(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "out")
+    (tmp_path / "out" / "records.jsonl").unlink()
+    events = []
+    toy(dataclasses.replace(TINY, workers=0), tmp_path / "out", resume=True, on_progress=events.append)
+    assert events == []
+    made, before = (read_records(folder / "records.jsonl") for folder in (tmp_path / "out", finished))
+    assert made[1:] == before[1:]
 
 
 def test_the_options_of_a_toy_are_kept_beside_its_records(finished):

@@ -1,6 +1,7 @@
 """Laws of the toy's training: batched equals single and its transcription, and resuming changes nothing."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +16,14 @@ from tests.reference.toy_game import reference_game
 RING = make_mixture("ring")
 SMALL = Protocol(batch=16, width=8)
 MEMBERS = [Member(0), Member(1), Member(0, gamma=0.1), Member(1, gamma=2.0), Member(0, variance=0.1)]
+
+
+@pytest.fixture
+def in_float64():
+    """Draws, networks and moments of what is made within are in float64."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def trained(members, steps, protocol=SMALL):
@@ -38,18 +47,23 @@ def test_many_seeds_and_weights_together_are_what_each_is_alone(form):
 
 
 @pytest.mark.parametrize("form", ["non-saturating", "minimax"])
-@pytest.mark.parametrize("member", MEMBERS[::2], ids=["none", "js", "noise"])
+@pytest.mark.parametrize(
+    "member", [*MEMBERS[::2], Member(0, gamma=10.0)], ids=["none", "js", "noise", "js 10"]
+)
+@pytest.mark.usefixtures("in_float64")
 def test_a_training_is_its_literal_transcription(form, member):
     protocol = Protocol(form, batch=8, width=4)
-    training = ToyTraining(RING, [member], protocol)
-    players = [ordinary(network, 0).double() for network in (training.generator, training.discriminator)]
+    training = ToyTraining(replace(RING, centres=RING.centres.double()), [member], protocol)
+    players = [ordinary(network, 0) for network in (training.generator, training.discriminator)]
     steps = [training._draws(step, noisy=True) for step in range(3)]
     reference_game(*players, steps, form, member.gamma, math.sqrt(member.variance), protocol.lr)
     for _ in range(3):
         training.advance()
     for network, player in zip((training.generator, training.discriminator), players, strict=True):
-        for layer, weight in enumerate(network.weights):
-            torch.testing.assert_close(weight[0].T.double(), player[2 * layer].weight, rtol=0, atol=3e-5)
+        for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+            expected = player[2 * layer]
+            torch.testing.assert_close(weight[0].T, expected.weight, rtol=0, atol=1e-11)
+            torch.testing.assert_close(bias[0, 0], expected.bias, rtol=0, atol=1e-11)
 
 
 def test_equal_seeds_see_equal_points_with_or_without_noise():

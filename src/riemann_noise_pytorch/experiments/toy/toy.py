@@ -5,39 +5,22 @@ stopped, and a training goes on at the step where it was.
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from riemann_noise_pytorch.errors import InputError, Interrupted
-from riemann_noise_pytorch.experiments.pool import Event, Task, run_tasks
-from riemann_noise_pytorch.experiments.records import Record, cores, read_records, setup_record, write_records
+from riemann_noise_pytorch.experiments.pool import Task
+from riemann_noise_pytorch.experiments.records import Record, read_records, setup_record, write_records
+from riemann_noise_pytorch.experiments.resumable import Progress, Workers, open_folder, run_all
 from riemann_noise_pytorch.experiments.toy.arm_run import ArmRun, column_steps, run_arm
 from riemann_noise_pytorch.experiments.toy.measures import GOOD_STDS, reach
+from riemann_noise_pytorch.experiments.toy.mixtures import Mixture
 from riemann_noise_pytorch.experiments.toy.options import Arm, ToyConfig
 from riemann_noise_pytorch.experiments.toy.verdict import sentences
-from riemann_noise_pytorch.files import atomic_write
 
 OPTIONS, RECORDS = "toy.json", "records.jsonl"
 THREADS = 1
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the toy is.
-
-    Args:
-        event: What happened last.
-        finished: Arms done.
-        arms: All arms of this call.
-    """
-
-    event: Event
-    finished: int
-    arms: int
 
 
 def toy(
@@ -70,10 +53,25 @@ def toy(
     folder = Path(out)
     runs = [ArmRun(arm, config, folder) for arm in config.arms]
     mixture = runs[0].mixture
-    _open_folder(folder, config, resume)
-    _run([run for run in runs if not run.is_finished], config, folder, on_progress)
+    open_folder(folder / OPTIONS, "toy", dataclasses.asdict(config), resume)
+    costly_first = sorted(runs, key=lambda run: not run.arm.gamma)
+    tasks = [Task(run.arm.key, run_arm, (run,)) for run in costly_first if not run.is_finished]
+    run_all(tasks, Workers(config.workers, THREADS, "cpu"), folder, on_progress)
+    path = folder / RECORDS
+    write_records(path, _collect(config, runs, mixture))
+    return path
+
+
+def _collect(config: ToyConfig, runs: Sequence[ArmRun], mixture: Mixture) -> list[Record]:
+    """Everything that is to be known of finished arms."""
     each = [record for run in runs for record in read_records(run.records)]
-    setup = {
+    summaries = [summarise(arm, [run for run in each if run["arm"] == arm.key]) for arm in config.arms]
+    verdict = {"record": "verdict", "sentences": sentences(config.arms, summaries, len(mixture.centres))}
+    return [_setup(config, mixture), *each, *summaries, verdict]
+
+
+def _setup(config: ToyConfig, mixture: Mixture) -> Record:
+    return {
         **setup_record(THREADS),
         "options": dataclasses.asdict(config) | config.size._asdict(),
         "mixture": {
@@ -82,18 +80,13 @@ def toy(
             "std": mixture.std,
             "reach": reach(mixture),
             "good": GOOD_STDS * mixture.std,
-        }
-        | {"centres": [[round(x, 6) for x in centre] for centre in mixture.centres.tolist()]},
+            "centres": [[round(x, 6) for x in centre] for centre in mixture.centres.tolist()],
+        },
         "arms": [dataclasses.asdict(arm) | {"key": arm.key, "method": arm.method} for arm in config.arms],
         "seeds": list(range(config.seeds)),
         "steps": config.measured_steps,
         "columns": column_steps(config.measured_steps),
     }
-    summaries = [summarise(arm, [run for run in each if run["arm"] == arm.key]) for arm in config.arms]
-    verdict = {"record": "verdict", "sentences": sentences(config.arms, summaries, len(mixture.centres))}
-    path = folder / RECORDS
-    write_records(path, [setup, *each, *summaries, verdict])
-    return path
 
 
 def summarise(arm: Arm, runs: Sequence[Record]) -> Record:
@@ -104,8 +97,10 @@ def summarise(arm: Arm, runs: Sequence[Record]) -> Record:
         runs: Its records, one for each seed.
 
     Returns:
-        A record with the mean and the deviation over seeds of what was measured at the end; how many seeds
-        ever found all modes, and after how many steps; how much of the time after that they held them.
+        A record with the mean and the deviation over seeds of what was measured at the end, and of the share
+        of all checkpoints that had all modes (``full``); how many seeds ever found all modes, and after how
+        many steps; at what share of the checkpoints after that they had them (``held``, of the ``n`` seeds
+        that did so before the last checkpoint).
     """
     first = [run["first_full"] for run in runs if run["first_full"] is not None]
     held = [run["held"] for run in runs if run["held"] is not None]
@@ -126,59 +121,7 @@ def summarise(arm: Arm, runs: Sequence[Record]) -> Record:
 
 
 def _spread(values: Sequence[float]) -> Record | None:
-    """The mean and the standard deviation over seeds; None where there is no value."""
+    """The mean and the standard deviation over so many seeds; None where there is no value."""
     if not values:
         return None
-    return {"mean": fmean(values), "sd": stdev(values) if len(values) > 1 else None}
-
-
-def _run(
-    runs: Sequence[ArmRun], config: ToyConfig, folder: Path, on_progress: Callable[[Progress], None] | None
-) -> None:
-    costly_first = sorted(runs, key=lambda run: not run.arm.gamma)
-    tasks = [Task(run.arm.key, run_arm, (run,)) for run in costly_first]
-    finished = 0
-
-    def on_event(event: Event) -> None:
-        nonlocal finished
-        finished += event.stage == "finished"
-        if on_progress is not None:
-            on_progress(Progress(event, finished, len(tasks)))
-
-    try:
-        run_tasks(tasks, config.workers or cores(), THREADS, on_event)
-    except Interrupted as stopped:
-        raise Interrupted(
-            f"stopped; what was done is kept in {folder}: give the same command with --resume to go on",
-            stopped.exit_code - 128,
-        ) from None
-
-
-def _open_folder(folder: Path, config: ToyConfig, resume: bool) -> None:
-    path = folder / OPTIONS
-    options = json.loads(json.dumps(dataclasses.asdict(config)))
-    if resume:
-        _check_same(folder, path, options)
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} exists and is not empty; choose another --out, or go on with --resume")
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
-
-
-def _check_same(folder: Path, path: Path, options: Record) -> None:
-    """Refuse to go on with other options than those that the work was started with."""
-    if not path.is_file():
-        raise InputError(f"{folder} holds no toy to resume; check the path, or leave --resume away")
-    try:
-        before = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} is damaged ({error}); restore it, or start anew in another folder"
-        ) from error
-    differing = [name for name, value in options.items() if before.get(name) != value and name != "workers"]
-    if differing:
-        raise InputError(
-            f"the toy in {folder} was started with another {', '.join(differing)}; "
-            "resume it with its own options"
-        )
+    return {"mean": fmean(values), "sd": stdev(values) if len(values) > 1 else None, "n": len(values)}
