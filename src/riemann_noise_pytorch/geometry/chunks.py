@@ -38,6 +38,7 @@ def chunk_size(function: Function, x: Tensor, memory_mib: float) -> tuple[int, R
         InputError: The memory is no positive number.
 
     Example:
+        >>> import torch
         >>> chunk_size(lambda x: {"y": 2 * x}, torch.zeros(2**17), memory_mib=16)[0]
         2
     """
