@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from riemann_noise_pytorch.report import difference_table, markdown, read_comparison, summary_table
+from riemann_noise_pytorch.report.rescue import read_rescue, rescue_tables
 from riemann_noise_pytorch.report.trap import read_trap, trap_table
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,14 @@ def test_a_published_table_is_that_of_its_record(document, folder, table):
 def test_the_published_differences_are_those_of_the_record():
     text = (ROOT / "results" / "README.md").read_text()
     assert markdown(difference_table(read_comparison(ROOT / "results" / "presets-digits"))) in text
+
+
+def test_the_published_tables_of_the_rescue_study_are_those_of_the_record():
+    text = " ".join((ROOT / "results" / "README.md").read_text().split())
+    rescue = read_rescue(ROOT / "results" / "rescue-digits")
+    for table in rescue_tables(rescue)[:2]:
+        assert " ".join(markdown(table).split()) in text
+    assert len(rescue.runs) == 198
 
 
 def test_the_published_table_of_the_trap_is_that_of_the_record():
