@@ -312,7 +312,7 @@ def test_samples_are_inverted_from_several_starts_and_held_out_digits_with_their
 
 
 def rescue_study(out):
-    """A folder as of riemann-noise rescue: a sure discriminator that collapsed, one that did not, a quiet run."""
+    """A folder of riemann-noise rescue: two sure discriminators, one of them collapsed, and a quiet one."""
     quiet = {"loss_g": 1.0, "loss_d": 1.0, "grad_norm_g": 1.0, "grad_norm_d": 1.0, "sample_spread": 0.4}
     for name, method, collapsed, accuracy in (
         ("first", "none", True, 1.0),

@@ -264,6 +264,32 @@ def test_a_write_that_the_system_cuts_short_is_told_in_one_line(snapshot, state)
     assert [*snapshot.parent.iterdir()] == [snapshot]
 
 
+def test_runs_from_before_another_default_are_read_and_resumed(tmp_path):
+    """Once every dcgan had an interval of 16, and might leave Adam as it is for steps that there were not."""
+    for name, options, idle in (
+        ("off", {}, {"regularizer_interval": 16}),
+        ("eager", {"gamma": 1.0, "regularizer_interval": 1}, {"adam_lazy_correction": False}),
+    ):
+        train(small(6, **options), blobs(), tmp_path / f"{name}-whole")
+        run = tmp_path / name
+        train(small(3, **options), blobs(), run)
+        before = dataclasses.asdict(load_config(run)) | idle
+        (run / "config.json").write_text(json.dumps(before))
+        for path in list_snapshots(run):
+            rewritten(path, config=before)
+        assert newest_snapshot(run).config == load_config(run)
+        assert load_config(run) == config_for_images(small(3, **options), blobs())
+        train(small(6, **options), blobs(), run, resume=True)
+        assert equal(*(weights(newest_snapshot(tmp_path / each)) for each in (name, f"{name}-whole")))
+
+
+def test_a_lazy_run_keeps_the_interval_that_it_had(tmp_path):
+    train(small(3, gamma=1.0, regularizer_interval=16), blobs(), tmp_path / "run")
+    assert load_config(tmp_path / "run").regularizer_interval == 16
+    with pytest.raises(InputError, match=r"regularizer_interval \(16 before, 1 now\)"):
+        train(small(6, gamma=1.0), blobs(), tmp_path / "run", resume=True)
+
+
 OLD_NAMES = {"gamma": "r1_gamma", "gamma_rule": "r1_rule", "regularizer_interval": "r1_interval"}
 NEW_OPTIONS = ("regularizer", "anneal", "loss", "generator_loss")
 

@@ -96,6 +96,12 @@ def test_stylegan2_is_config_e():
             "contradicts gamma_rule resolution",
         ),
         ("stylegan2-rni", {"pl_interval": 10**23}, "which no run can have"),
+        ("stylegan2-rni", {"pl_interval": 10**7}, "pl_interval is 10000000, more than the 781250 steps"),
+        (
+            "stylegan2-plain",
+            {"gamma_rule": "given", "gamma": 0.0, "regularizer_interval": 4},
+            "regularizer_interval has no meaning with gamma 0; set that above 0",
+        ),
         ("dcgan", {"kimg": 1e300}, "which no run can have"),
         (
             "stylegan2-plain",
@@ -189,6 +195,15 @@ def test_unknown_names_are_met_with_the_nearest(preset: str, overrides: dict[str
         ({"norm": "none", "ema_norm_statistics": "recalibrate"}, "recalibrate has no meaning with norm none"),
         ({"regularizer_interval": 4}, "regularizer_interval has no meaning with gamma 0; set that above 0"),
         ({"adam_lazy_correction": False}, "adam_lazy_correction has no meaning with gamma 0"),
+        ({"regularizer_interval": 16}, "regularizer_interval has no meaning with gamma 0; set that above 0"),
+        (
+            {"gamma": 1.0, "adam_lazy_correction": False},
+            "adam_lazy_correction has no meaning with regularizer_interval 1; set that above 1",
+        ),
+        (
+            {"gamma": 1.0, "regularizer_interval": 126, "kimg": 8.0},
+            "regularizer_interval is 126, more than the 125 steps of the run; give a smaller one, or a",
+        ),
         ({"regularizer": "js"}, "regularizer has no meaning with gamma 0; set that above 0"),
         ({"anneal": True}, "anneal has no meaning with gamma 0; set that above 0"),
         ({"gamma": 2e6}, "gamma is 2e.06, which drowns every loss; give 10 or so"),
@@ -234,6 +249,22 @@ def test_contradictory_options_are_refused_with_the_remedy(overrides: dict[str, 
 def test_a_row_without_its_noise_is_refused_and_the_right_row_named(preset: str, noise: str, right: str):
     with pytest.raises(InputError, match=f"noise {noise} contradicts .*; .* set preset to {right}$"):
         resolve_config(preset, {"noise": noise})
+
+
+def test_a_penalty_is_in_every_step_of_a_dcgan_and_in_every_sixteenth_of_stylegan2():
+    for name in PRESETS:
+        penalised = {"gamma": 1.0, "gamma_rule": "given"}
+        wanted = 16 if name.startswith("stylegan2") else 1
+        assert resolve_config(name, penalised).regularizer_interval == wanted
+        assert resolve_config(name, {**penalised, "gamma": 0.0}).regularizer_interval == wanted
+    assert TrainConfig().regularizer_interval == 1
+
+
+def test_intervals_as_published_are_taken_in_the_shortest_trial():
+    resolve_config("stylegan2-rni-small", {"kimg": 0.016, "tick_kimg": 0.016})
+    lazy = {"gamma": 1.0, "regularizer_interval": 16, "kimg": 0.064, "tick_kimg": 0.064}
+    assert resolve_config("dcgan", lazy).steps == 1
+    resolve_config("dcgan", {"gamma": 1.0, "regularizer_interval": 125, "kimg": 8.0})
 
 
 def test_options_that_go_together_are_accepted():
@@ -350,5 +381,10 @@ def test_a_wasserstein_loss_that_nothing_bounds_is_remarked_on():
     assert [line.split(",")[0] for line in remarks(bare)] == [
         "loss wasserstein without a penalty estimates no distance"
     ]
+    published = resolve_config(
+        "stylegan2-plain", {"loss": "wasserstein", "gamma_rule": "given", "gamma": 0.0}
+    )
+    (remark,) = remarks(published)
+    assert remark.endswith("regularizer wgan-gp with gamma 10 and regularizer_interval 1 would")
     for options in ({}, {"loss": "hinge"}, {"loss": "wasserstein", "regularizer": "wgan-gp", "gamma": 10.0}):
         assert remarks(resolve_config("dcgan", options)) == []

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.training import loop
@@ -14,6 +15,7 @@ from riemann_noise_pytorch.training.checkpoints import newest_snapshot
 from riemann_noise_pytorch.training.config import TrainConfig, resolve_config
 from riemann_noise_pytorch.training.instance_noise import SCHEDULES, InstanceNoise, adapted, scheduled
 from riemann_noise_pytorch.training.processes import make_accelerator
+from riemann_noise_pytorch.training.regularizers import JS
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
 from riemann_noise_pytorch.training.step import Trainer
 from riemann_noise_pytorch.training.validation import MOST_INSTANCE_NOISE
@@ -214,6 +216,33 @@ def test_both_networks_train_with_it(tmp_path):
         (line,) = stats(tmp_path / make.__name__)
         assert line["instance_noise"] > 0
         assert line["penalty"] > 0
+
+
+def test_in_half_precision_the_penalty_sees_noisy_images_of_float32_and_a_run_resumes(tmp_path, monkeypatch):
+    seen, halves_of, original = [], [], JS.__call__
+
+    def note(penalty, network, batch, step):
+        value = original(penalty, network, batch, step)
+        with torch.no_grad():
+            seen.append((batch.real.dtype, batch.fake.dtype, network(batch.real).dtype, value.dtype))
+        halves_of.extend(block.half_dtype for block in network.modules() if hasattr(block, "half_dtype"))
+        assert value.isfinite()
+        return value
+
+    monkeypatch.setattr(JS, "__call__", note)
+    of_js = {"gamma": 2.0, "regularizer": "js", "regularizer_interval": 1, **ADAPTIVE}
+    half = {"precision": "bf16", "half_resolutions": 2, "tick_kimg": 0.016, **of_js}
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    alone = {"accelerator": Accelerator(cpu=True)}  # that of other tests, for layers know their precision
+    loop.train(of_stylegan2(**half, kimg=0.032), blobs(), whole, **alone)
+    assert seen == [(torch.float32,) * 4] * 4
+    assert set(halves_of) == {None}
+    loop.train(of_stylegan2(**half), blobs(), halves, **alone)
+    loop.train(of_stylegan2(**half, kimg=0.032), blobs(), halves, resume=True, **alone)
+    assert equal(weights(newest_snapshot(whole)), weights(newest_snapshot(halves)))
+    measures = [{n: s[n] for n in ("loss_d", "penalty", "grad_norm_penalty")} for s in stats(whole)]
+    assert all(math.isfinite(value) for each in measures for value in each.values())
+    assert [s["instance_noise"] for s in stats(whole)] == [s["instance_noise"] for s in stats(halves)]
 
 
 def test_small_noise_on_images_of_half_precision_is_not_rounded_away():

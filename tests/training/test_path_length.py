@@ -61,5 +61,4 @@ def test_the_average_of_path_lengths_follows_without_a_graph():
     average = penalty.new_average(torch.tensor(1.0), lengths.mean())
     assert average.item() == 1.5
     assert not average.requires_grad
-    assert PathLength(2.0).is_lazy
     assert not PathLength(0.0).is_due(0)

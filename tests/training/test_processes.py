@@ -14,6 +14,7 @@ from riemann_noise_pytorch.noise.control import frozen
 from riemann_noise_pytorch.noise.interfaces import NoiseLayer
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.checkpoints import list_snapshots, load_snapshot
+from riemann_noise_pytorch.training.instance_noise import InstanceNoise
 from riemann_noise_pytorch.training.loop import train
 from tests.training.runs import blobs, equal, in_processes, small, weights
 
@@ -71,6 +72,7 @@ def everything(rank, port, folder):
         if rank == 0:
             (folder / f"{name}.json").write_text(json.dumps(seen))
     draw_noise(rank, folder)
+    blur(rank, folder)
     spoil_one(rank, folder)
     stop_one(rank, folder)
     with pytest.raises(InputError, match="a batch of 9 cannot be shared by 2 processes"):
@@ -98,6 +100,25 @@ def draw_noise(rank, folder):
     train(small(3, noise="euclidean", noise_strength=1.0), blobs(), folder / "fresh")
     NoiseLayer.draw = draw
     (folder / f"noise-{rank}.json").write_text(json.dumps(seen[0]))
+
+
+def blur(rank, folder):
+    """Train with adaptive instance noise, at once and in two parts; write down each process's own of it."""
+    options = {"instance_noise": 0.2, "instance_noise_schedule": "adaptive", "gamma": 1.0, "d_norm": "none"}
+    seen, original = [], InstanceNoise.blur
+
+    def note(noise, batch, sigma, step):
+        blurred = original(noise, batch, sigma, step)
+        added = torch.cat([blurred.real - batch.real, blurred.fake - batch.fake]).detach()
+        seen.append([sigma, *(added[:, 0, 0, 0] / sigma).tolist()])
+        return blurred
+
+    InstanceNoise.blur = note
+    train(small(6, **options), blobs(), folder / "blurred")
+    InstanceNoise.blur = original
+    (folder / f"blur-{rank}.json").write_text(json.dumps(seen))
+    train(small(3, **options), blobs(), folder / "blurred-in-parts")
+    train(small(6, **options), blobs(), folder / "blurred-in-parts", resume=True)
 
 
 class Spoilt(TensorImages):
@@ -178,6 +199,24 @@ def test_fresh_noise_differs_between_processes(folder):
     first, second = (json.loads((folder / f"noise-{rank}.json").read_text()) for rank in range(2))
     assert len(first) == 8
     assert not set(first) & set(second)
+
+
+def test_instance_noise_has_one_deviation_in_all_processes_and_other_draws(folder):
+    first, second = (json.loads((folder / f"blur-{rank}.json").read_text()) for rank in range(2))
+    assert len(first) == 6
+    deviations = [each[0] for each in first]
+    assert deviations == [each[0] for each in second]
+    assert len(set(deviations)) == 6
+    draws = [round(value, 3) for each in (*first, *second) for value in each[1:]]
+    assert len(draws) == 2 * 6 * 8
+    assert len(set(draws)) > 0.9 * len(draws)
+
+
+def test_processes_with_instance_noise_resume_exactly(folder):
+    whole, parts = (load_snapshot(list_snapshots(folder / f"blurred{n}")[-1]) for n in ("", "-in-parts"))
+    assert "instance_noise/sigma" in whole.tensors
+    assert whole.step == 6
+    assert equal(weights(whole), weights(parts))
 
 
 def test_a_signal_to_one_process_stops_all_at_the_same_step_and_they_resume_exactly(folder):

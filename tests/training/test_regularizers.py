@@ -26,6 +26,7 @@ from riemann_noise_pytorch.training.regularizers import (
     WganGP,
     ZeroGP,
     make_penalty,
+    penalty_of,
 )
 from riemann_noise_pytorch.training.state import TrainState, config_for_images
 from riemann_noise_pytorch.training.step import Trainer
@@ -267,6 +268,36 @@ def test_the_document_has_a_row_for_every_penalty_with_its_weight():
     text = (ROOT / "docs" / "stabilisation.md").read_text()
     rows = dict(re.findall(r"^\| `([\w-]+)`[^|]*\|[^|]*\|[^|]*\| (gamma(?:/2)?) \|", text, re.MULTILINE))
     assert rows == {name: "gamma/2" if name in HALVED else "gamma" for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"gamma": -1.0}, "gamma is -1.0, but must be a finite number, zero or more"),
+        ({"gamma": math.nan}, "gamma is nan"),
+        ({"gamma": math.inf}, "gamma is inf"),
+        ({"interval": 0}, "interval is 0, but must be a whole number of steps, 1 or more"),
+        ({"interval": -3}, "interval is -3"),
+        ({"interval": 2.5}, "interval is 2.5"),
+        ({"anneal_steps": 0}, "anneal_steps is 0"),
+        ({"anneal_steps": -7}, "anneal_steps is -7"),
+    ],
+)
+@every
+def test_numbers_that_no_penalty_has_are_refused(name, options, told):
+    with pytest.raises(InputError, match=f"{told}.*; change it$") as caught:
+        make_penalty(name, **{"gamma": 1.0, **options})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_penalty_of_a_run_is_that_of_its_options():
+    options = {"regularizer": "wgan-gp", "gamma": 3.0, "regularizer_interval": 4, "kimg": 8.0, "batch": 64}
+    config = resolve_config("dcgan", {**options, "anneal": True})
+    assert config.steps == 125
+    assert penalty_of(config) == WganGP(gamma=3.0, interval=4, anneal_steps=config.steps)
+    assert penalty_of(resolve_config("dcgan", options)) == WganGP(gamma=3.0, interval=4)
+    of_loss = penalty_of(resolve_config("dcgan", {"regularizer": "f-gan", "gamma": 1.0, "loss": "f-kl"}))
+    assert of_loss == FGan(1.0, divergence=DIVERGENCES["kl"])
 
 
 def test_an_unknown_regularizer_is_met_with_the_nearest():

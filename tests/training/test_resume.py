@@ -237,7 +237,7 @@ def test_another_device_is_logged(tmp_path, monkeypatch):
     train(small(9), blobs(), tmp_path / "run", resume=True)
     log = (tmp_path / "run" / "log.txt").read_text()
     assert "resumed from 00000024.safetensors, on cpu" in log
-    assert log.count("the device was cuda before: from here on numbers are rounded differently") == 1
+    assert log.count("the device was cuda before: from here on roundings and noise are others") == 1
 
 
 def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path):

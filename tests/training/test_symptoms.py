@@ -41,6 +41,7 @@ SICK = {
     "collapse": [line(t, sample_spread=0.4 if t < 9 else 0.1) for t in range(12)],
     "oscillation": [line(t, loss_g=1.0 if t % 2 else 5.0) for t in range(12)],
     "exploding gradients": [line(t, grad_norm_g=1.0 if t < 9 else 20.0) for t in range(12)],
+    "an exploding penalty": [line(t, grad_norm_penalty=3.0 if t < 9 else 80.0) for t in range(12)],
 }
 
 
@@ -80,6 +81,60 @@ def test_a_saturated_discriminator_whose_gradient_jumps_is_told_of_as_saturated_
     sure = {"d_real_accuracy": 1.0, "d_fake_accuracy": 1.0, "grad_norm_d": 0.1}
     (sentence,) = told([line(t, **sure | ({"grad_norm_d": 5.0} if t == 13 else {})) for t in range(20)])
     assert "saturated" in sentence
+
+
+def test_a_penalty_that_explodes_is_to_be_weakened():
+    (sentence,) = told(SICK["an exploding penalty"], TrainConfig(gamma=50.0))
+    assert ": an exploding penalty: the discriminator's gradient at steps with a penalty is 80," in sentence
+    assert sentence.endswith("; lower gamma, which is 50, or lr_d, which is 0.0002")
+
+
+@pytest.mark.parametrize("name", ["grad_norm_g", "grad_norm_d"])
+def test_a_penalty_beside_a_gradient_that_explodes_is_not_told(name):
+    both = [
+        line(t, **{name: 1.0 if t < 9 else 60.0}, grad_norm_penalty=3.0 if t < 9 else 80.0) for t in range(12)
+    ]
+    (sentence,) = told(both)
+    assert ": exploding gradients: " in sentence
+
+
+def test_a_penalty_is_judged_at_ticks_that_have_one():
+    norms = [3.0 if t % 2 == 0 else None for t in range(40)]
+    norms[20] = 80.0
+    seen = Symptoms(CONFIG)
+    told_at = [t for t, norm in enumerate(norms) if seen.look(line(t, grad_norm_penalty=norm))]
+    assert told_at == [20]
+    beside = [
+        line(t, grad_norm_d=60.0 if t == 20 else 2.0, grad_norm_penalty=norm) for t, norm in enumerate(norms)
+    ]
+    rare = beside[:21] + [each | {"grad_norm_penalty": None} for each in beside[21:]]
+    (sentence,) = told(rare)  # and nothing of a penalty of long ago, once the gradients have come down
+    assert ": exploding gradients: " in sentence
+
+
+def test_a_noisy_start_that_settles_at_the_spread_of_the_data_is_no_collapse():
+    settling = [line(t, sample_spread=0.95 if t < 6 else 0.43, real_spread=0.43) for t in range(20)]
+    assert told(settling) == []
+    without = [{name: value for name, value in each.items() if name != "real_spread"} for each in settling]
+    assert len(told(without)) == 1
+    (sentence,) = told([*settling, line(20, sample_spread=0.2, real_spread=0.43)])
+    assert "fell from 0.95 to 0.2, where that of real images is 0.43" in sentence
+
+
+def test_samples_less_diverse_than_the_data_are_measured_by_their_own_widest():
+    narrow = [line(t, sample_spread=0.2 if t < 9 else 0.11, real_spread=0.9) for t in range(12)]
+    assert told(narrow) == []
+    assert len(told([*narrow, line(12, sample_spread=0.09, real_spread=0.9)])) == 1
+
+
+def test_a_line_has_the_spread_of_the_real_images_of_its_last_step(tmp_path):
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        step = loop.Trainer.step
+        patch.setattr(loop.Trainer, "step", lambda *args: seen.append(args[1]) or step(*args))
+        loop.train(small(6), blobs(), tmp_path / "run")
+    lines = [json.loads(text) for text in (tmp_path / "run" / "stats.jsonl").read_text().splitlines()]
+    assert [each["real_spread"] for each in lines] == [spread(seen[i] / 127.5 - 1) for i in (2, 5)]
 
 
 def test_nothing_is_said_of_the_beginning():
@@ -135,6 +190,17 @@ def test_what_would_help_depends_on_what_is_set(options, advice):
         resolve_config("dcgan", {**options, "gamma": 1.0, "regularizer": regularizer})
     if "add instance_noise" in sentence:
         resolve_config("dcgan", {**options, "instance_noise": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind"), [("logistic", "js"), ("logistic", "r1"), ("wasserstein", "wgan-gp")]
+)
+def test_a_penalty_advised_to_a_run_with_a_lazy_preset_has_the_interval_of_its_paper(loss, kind):
+    without = {"gamma_rule": "given", "gamma": 0.0, "loss": loss}
+    (sentence,) = told(SICK["collapse"], resolve_config("stylegan2-plain", without))
+    assert re.search(rf"set gamma above 0 \(regularizer .*{kind}.*, regularizer_interval 1\)", sentence)
+    advised = {**without, "gamma": 2.0, "regularizer": kind, "regularizer_interval": 1}
+    assert resolve_config("stylegan2-plain", advised).regularizer_interval == 1
 
 
 def test_the_spread_is_the_mean_over_pixels_of_the_deviation_over_images():

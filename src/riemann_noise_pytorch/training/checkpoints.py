@@ -183,7 +183,8 @@ def config_from_record(record: object, source: str) -> TrainConfig:
     """Build options from what was recorded of them.
 
     Args:
-        record: A mapping of options by name, also by older ones; what is missing has its default.
+        record: A mapping of options by name, also by older ones; what is missing has its default. Some that
+            did nothing in that run are not looked at, for older records hold another default of them.
         source: Where it comes from, for messages.
 
     Raises:
@@ -191,7 +192,7 @@ def config_from_record(record: object, source: str) -> TrainConfig:
     """
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     if isinstance(record, dict):
-        record = with_new_names(record)
+        record = _without_idle(with_new_names(record))
     if not isinstance(record, dict) or not names.issuperset(record):
         extra = f" ({', '.join(sorted(set(record) - names))})" if isinstance(record, dict) else ""
         raise InputError(f"{source} holds options unknown here{extra}; upgrade riemann-noise-pytorch")
@@ -203,6 +204,21 @@ def config_from_record(record: object, source: str) -> TrainConfig:
 def with_new_names(record: Mapping[str, Any]) -> dict[str, Any]:
     """Give recorded options the names that they have now."""
     return {RENAMED.get(name, name): value for name, value in record.items()}
+
+
+def _without_idle(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what older records of a dcgan hold, and what did nothing.
+
+    That is an interval of 16, once the default, without a penalty; and a correction of Adam for steps of the
+    penalty's own where it had none.
+    """
+    if record.get("architecture", "dcgan") != "dcgan":
+        return dict(record)
+    off = record.get("gamma", 0) == 0 and record.get("gamma_rule", "given") == "given"
+    idle = {"regularizer_interval"} if off else set()
+    if off or record.get("regularizer_interval", 1) == 1:
+        idle.add("adam_lazy_correction")
+    return {name: value for name, value in record.items() if name not in idle}
 
 
 def list_snapshots(run_dir: str | os.PathLike[str]) -> list[Path]:

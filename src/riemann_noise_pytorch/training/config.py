@@ -130,16 +130,17 @@ class TrainConfig:
     gamma: float = 0.0
     """Weight of the regularizer; 0 turns it off. The factor 1/2 is included in r1, r2, r1-r2, js and f-gan: a
     published weight without it is half of gamma; wgan-gp and zero-gp have none. Published: js 2, with anneal;
-    wgan-gp 10, both with regularizer_interval 1."""
+    wgan-gp 10, both with a regularizer_interval of 1."""
     gamma_rule: GammaRule = "given"
     """Where the gamma of r1 comes from: given; config-e, the published 100 of 1024 pixels; resolution,
     NVIDIA's later heuristic of 0.0002 pixels / batch."""
     anneal: bool = False
     """Let gamma fall over the run, to gamma 0.01^(t/T) at step t of T. A longer kimg changes T, also of a run
     that is resumed."""
-    regularizer_interval: int = 16
+    regularizer_interval: int = 1
     """Steps from one penalty of the regularizer to the next; it is multiplied by the interval, and above 1 it
-    has an optimiser step of its own. Only with gamma above 0."""
+    has an optimiser step of its own. Only with gamma above 0. 1, in every step, is that of the papers of js
+    and wgan-gp; the presets of stylegan2 have 16, as published for r1."""
     instance_noise: float = 0.0
     """Standard deviation of Gaussian noise on every image that the discriminator sees, real or generated, at
     the first step, in units of images in [-1, 1]; 0 turns it off. 0.1 is a beginning."""
@@ -166,8 +167,9 @@ class TrainConfig:
     """Share of stylegan2's samples whose later layers have the w of another latent."""
     adam_lazy_correction: bool = True
     """Where a penalty has steps of its own, scale that player's learning rate by c = k/(k+1) and raise its
-    betas to the power c, k being the interval. stylegan2's generator has that of pl_interval even where
-    pl_weight is 0, as in the published configurations, so that rows differ in the penalty alone."""
+    betas to the power c, k being the interval, which for the regularizer must be above 1. stylegan2's
+    generator has that of pl_interval even where pl_weight is 0, as in the published configurations, so that
+    rows differ in the penalty alone."""
     ema_kimg: float = 10.0
     """Half-life of the generator's moving average in thousands of images; 0 keeps no memory."""
     ema_rampup: float | None = None
@@ -201,7 +203,8 @@ class TrainConfig:
     GPU. The first step takes a minute or more, activations more memory, and numbers are rounded differently.
     On CPUs it was slower where it was measured: compare the seconds that --dry-run tells with and without."""
     device: Device = "auto"
-    """auto takes a GPU where there is one. A run resumed on another device goes on with other roundings."""
+    """auto takes a GPU where there is one. A run resumed on another device goes on with other roundings, and
+    with other draws of the noise of layers and of instance noise, which are made on the device."""
 
     def validate(self, processes: int = 1) -> None:
         """Refuse unknown names, numbers out of range and options that contradict one another.

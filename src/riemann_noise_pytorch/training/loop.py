@@ -24,7 +24,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from riemann_noise_pytorch.data.imageset import ImageSet
+from riemann_noise_pytorch.data.imageset import ImageSet, to_float
 from riemann_noise_pytorch.data.sampler import batches, index_batches
 from riemann_noise_pytorch.errors import InputError, Interrupted, RiemannNoiseError
 from riemann_noise_pytorch.models.interfaces import Generator
@@ -213,7 +213,7 @@ class _Run:
             self.folder.write_config(self.config)
         self.log(f"resumed from {snapshot.path.name}, on {device.type}")
         if snapshot.device not in ("", device.type):
-            self.log(f"the device was {snapshot.device} before: from here on numbers are rounded differently")
+            self.log(f"the device was {snapshot.device} before: from here on roundings and noise are others")
 
     def go(self, stop: StopRequest) -> Path:
         """Take the steps that are left; give the last snapshot."""
@@ -231,12 +231,13 @@ class _Run:
         while state.step < config.steps:
             began_s = time.perf_counter()
             labels = None if self.labels is None else self.labels[next(order)]
-            measures, stopping = self.trainer.step(self._next(stream), stop.number != 0, labels)
+            pixels = self._next(stream)
+            measures, stopping = self.trainer.step(pixels, stop.number != 0, labels)
             self._note(measures, time.perf_counter() - began_s)
             stopping = stopping or (alone and stop.number != 0)
             ends = state.step == config.steps
             ticks, beyond = divmod(state.step, config.steps_per_tick)
-            info = self._tick(ends, stop) if beyond == 0 or ends else None
+            info = self._tick(pixels, ends, stop) if beyond == 0 or ends else None
             if stopping or ends or (beyond == 0 and ticks % config.snapshot_ticks == 0):
                 self._save()
             if info and self.on_tick:
@@ -282,8 +283,9 @@ class _Run:
             speed = self._images_per_s()
             self.progress(StepInfo(state.step, self.config.steps, self.images_seen, speed, measures))
 
-    def _tick(self, is_last: bool, stop: StopRequest) -> TickInfo:
+    def _tick(self, pixels: Tensor, is_last: bool, stop: StopRequest) -> TickInfo:
         means = {name: total / count if count else None for name, (total, count) in self.state.sums.items()}
+        means["real_spread"] = spread(to_float(pixels))
         self.state.sums = dict.fromkeys(self.state.sums, (0.0, 0))
         speed = self._images_per_s()
         self._step_seconds_s, self._steps_timed = 0.0, 0

@@ -41,11 +41,6 @@ class PathLength:
         """Tell whether this step, counted from 0, has a penalty."""
         return self.weight > 0 and step % self.interval == 0
 
-    @property
-    def is_lazy(self) -> bool:
-        """Whether the penalty is evaluated at some steps only."""
-        return self.weight > 0 and self.interval > 1
-
     def lengths(self, synthesis: Callable[[Tensor], Tensor], ws: Tensor, noise: Tensor) -> Tensor:
         """Compute the length of every sample's path.
 

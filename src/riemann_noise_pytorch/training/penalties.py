@@ -8,6 +8,7 @@ References:
     Roth, Lucchi, Nowozin and Hofmann (2017), arXiv:1705.09367 (annealing).
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.training.batch import Batch, given_labels
 
 ANNEALED_TO = 0.01
@@ -53,7 +55,11 @@ class Penalty(ABC):
     Args:
         gamma: Weight, 0 or more.
         interval: Steps k from one evaluation to the next, 1 or more.
-        anneal_steps: Steps T of a run over which the weight falls as gamma 0.01^(t/T); None: it does not.
+        anneal_steps: Steps T of a run over which the weight falls as gamma 0.01^(t/T), 1 or more; None: it
+            does not.
+
+    Raises:
+        InputError: A number is out of range.
 
     Attributes:
         has_half: Whether the factor in front is gamma/2, and not gamma.
@@ -61,11 +67,20 @@ class Penalty(ABC):
     """
 
     gamma: float
-    interval: int = 16
+    interval: int = 1
     anneal_steps: int | None = None
 
     has_half: ClassVar[bool] = True
     needs_mix: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.gamma) and self.gamma >= 0):
+            raise InputError(f"gamma is {self.gamma}, but must be a finite number, zero or more; change it")
+        for name, steps in {"interval": self.interval, "anneal_steps": self.anneal_steps}.items():
+            if steps is not None and not (isinstance(steps, int) and steps >= 1):
+                raise InputError(
+                    f"{name} is {steps}, but must be a whole number of steps, 1 or more; change it"
+                )
 
     def is_due(self, step: int) -> bool:
         """Tell whether this step, counted from 0, has a penalty."""

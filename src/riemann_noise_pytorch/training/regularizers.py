@@ -189,7 +189,7 @@ _OF_A_PROBABILITY = ("js", "gan")
 
 
 def make_penalty(
-    name: str, gamma: float, interval: int = 16, *, anneal_steps: int | None = None, loss: GanLoss = LOGISTIC
+    name: str, gamma: float, interval: int = 1, *, anneal_steps: int | None = None, loss: GanLoss = LOGISTIC
 ) -> Penalty:
     """Give a penalty by its name.
 
@@ -197,14 +197,14 @@ def make_penalty(
         name: r1, r2, r1-r2, js, f-gan, wgan-gp or zero-gp.
         gamma: Weight, 0 or more; see the module for which names it includes a factor 1/2.
         interval: Steps from one evaluation to the next, 1 or more.
-        anneal_steps: Steps of a run over which the weight falls to a hundredth; None: it does not.
+        anneal_steps: Steps of a run over which the weight falls to a hundredth, 1 or more; None: it does not.
         loss: The loss, to which js and f-gan must fit.
 
     Returns:
         The penalty.
 
     Raises:
-        InputError: An unknown name, or a penalty that does not fit the loss.
+        InputError: An unknown name, a number out of range, or a penalty that does not fit the loss.
 
     Example:
         >>> make_penalty("js", 2.0, anneal_steps=1000).factor(1000)
@@ -212,25 +212,10 @@ def make_penalty(
     """
     if name not in get_args(Regularizer):
         raise unknown_name("regularizer", name, get_args(Regularizer))
-    divergence = loss.divergence
     if name == "f-gan":
-        if divergence is None:
-            raise InputError(
-                f"regularizer f-gan takes its weight from an f-divergence, which loss {loss.name} has not; "
-                "take regularizer r1-r2, or the logistic loss or one that begins with f-"
-            )
-        if divergence.key == "total-variation":
-            raise InputError(
-                "regularizer f-gan is 0 with loss f-total-variation, whose conjugate is linear; take "
-                "regularizer r1-r2, or another loss"
-            )
-        return FGan(gamma, interval, anneal_steps, divergence=divergence)
-    if name == "js" and (divergence is None or divergence.key not in _OF_A_PROBABILITY):
-        general = "f-gan" if divergence is not None and divergence.key != "total-variation" else "r1-r2"
-        raise InputError(
-            f"regularizer js takes sigmoid(logit) for the probability of a real image, which it is not with "
-            f"loss {loss.name}; take regularizer {general}, or loss logistic, f-js or f-gan"
-        )
+        return FGan(gamma, interval, anneal_steps, divergence=_divergence_with_a_weight(loss))
+    if name == "js":
+        _require_a_probability(loss)
     return _PLAIN[name](gamma, interval, anneal_steps)
 
 
@@ -247,6 +232,30 @@ def penalty_of(config: TrainConfig) -> Penalty:
         anneal_steps=config.steps if config.anneal else None,
         loss=make_loss(config.loss, config.generator_loss),
     )
+
+
+def _divergence_with_a_weight(loss: GanLoss) -> FDivergence:
+    if loss.divergence is None:
+        raise InputError(
+            f"regularizer f-gan takes its weight from an f-divergence, which loss {loss.name} has not; "
+            "take regularizer r1-r2, or the logistic loss or one that begins with f-"
+        )
+    if loss.divergence.key == "total-variation":
+        raise InputError(
+            "regularizer f-gan is 0 with loss f-total-variation, whose conjugate is linear; take "
+            "regularizer r1-r2, or another loss"
+        )
+    return loss.divergence
+
+
+def _require_a_probability(loss: GanLoss) -> None:
+    divergence = loss.divergence
+    if divergence is None or divergence.key not in _OF_A_PROBABILITY:
+        general = "f-gan" if divergence is not None and divergence.key != "total-variation" else "r1-r2"
+        raise InputError(
+            f"regularizer js takes sigmoid(logit) for the probability of a real image, which it is not with "
+            f"loss {loss.name}; take regularizer {general}, or loss logistic, f-js or f-gan"
+        )
 
 
 def _root(squares: Tensor) -> Tensor:

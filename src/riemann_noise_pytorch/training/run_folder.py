@@ -20,7 +20,7 @@ from riemann_noise_pytorch.training.config import TrainConfig
 MAY_CHANGE = ("workers", "keep_snapshots", "tracker", "device", "compile")
 """Options that a resumed run may have of its own. The first three do not touch what it computes. Another
 device, or compiled code, computes the same run with other roundings, so that its numbers drift from those of
-the first; the log tells where the device changed."""
+the first; another device draws other noise, too. The log tells where the device changed."""
 
 _LEFTOVERS = (
     ".config.json.*.partial",

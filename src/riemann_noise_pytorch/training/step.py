@@ -166,17 +166,11 @@ class Trainer:
             lambda name, value: self._diagnosis.explain(name, value, real, own, self.last_snapshot),
             self._excuses(),
         )
-        with self._noise_source(state.generator, step, self._first_sample), self._half():
-            fake = self._synthesise(self._styles.inputs(state.generator, step))
         sigma = self._instance_noise.sigma(step, state.adapted_sigma)
-        batch = self._instance_noise.blur(Batch(real, fake, own, self._styles.labels(step)), sigma, step)
+        batch = self._instance_noise.blur(self._with_fakes(real, own), sigma, step)
         _require_gradients(self._of_d, True)
         self._discriminator_phase(batch, watch)
-        if self.penalty.is_lazy and self.penalty.is_due(step):
-            _forget_gradients(self._of_d)
-            self._penalise(batch, watch)
-            self._settle(watch)
-            state.optimizer_d.step()
+        self._lazy_penalty_phase(batch, watch)
         _require_gradients(self._of_d, False)
         self._generator_phase(batch, stop, watch)
         if self.path_length.is_due(step):
@@ -185,9 +179,14 @@ class Trainer:
         state.step += 1
         stopping = watch.values.pop("stop", float(stop)) > 0
         self._follow(sigma, watch)
-        overflow = not all(map(math.isfinite, watch.values.values()))
-        self._overflows = self._overflows + 1 if overflow else 0
+        self._count_overflows(watch)
         return watch.values, stopping
+
+    def _with_fakes(self, real: Tensor, labels: Tensor | None) -> Batch:
+        generator, step = self.state.generator, self.state.step
+        with self._noise_source(generator, step, self._first_sample), self._half():
+            fake = self._synthesise(self._styles.inputs(generator, step))
+        return Batch(real, fake, labels, self._styles.labels(step))
 
     def _discriminator_phase(self, batch: Batch, watch: Watch) -> None:
         state = self.state
@@ -210,10 +209,20 @@ class Trainer:
         self._settle(watch)
         state.scaler.step(state.optimizer_d)
 
+    def _lazy_penalty_phase(self, batch: Batch, watch: Watch) -> None:
+        """Let the discriminator step along the penalty's gradient alone, where that has a step of its own."""
+        if not (self.penalty.is_lazy and self.penalty.is_due(self.state.step)):
+            return
+        _forget_gradients(self._of_d)
+        self._penalise(batch, watch)
+        self._settle(watch)
+        self.state.optimizer_d.step()
+
     def _penalise(self, batch: Batch, watch: Watch) -> None:
         """Add the penalty's gradient, times its interval, in float32, uncompiled and without a scaler.
 
-        It sees the images that the loss saw: blurred ones where there is instance noise.
+        It sees the images that the loss saw: blurred ones where there is instance noise. The norm noted is
+        that of the step which follows: of loss and penalty together, or of a lazy penalty times its interval.
         """
         discriminator, step = self.state.discriminator, self.state.step
         seen = batch._replace(fake=batch.fake.detach().to(batch.real.dtype))
@@ -276,6 +285,10 @@ class Trainer:
             self.state.adapted_sigma = noise.follow(sigma, real, fake)
         if noise.is_on:
             measures["instance_noise"] = sigma
+
+    def _count_overflows(self, watch: Watch) -> None:
+        overflow = not all(map(math.isfinite, watch.values.values()))
+        self._overflows = self._overflows + 1 if overflow else 0
 
     def _excuses(self) -> dict[str, str]:
         """Scaled gradients may overflow, now and then; those of lazy penalties are not scaled."""

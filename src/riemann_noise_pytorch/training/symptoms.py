@@ -7,6 +7,7 @@ The thresholds are ours: no published rule is known to us. ``docs/stabilisation.
 were looked at.
 """
 
+import math
 import statistics
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ SURE = 0.98
 """A discriminator right so often, on real and on generated images, gives the generator little to go by."""
 SURE_TICKS = 3
 SHRUNK = 0.5
-"""Spread of the samples, against the widest before."""
+"""Spread of the samples, against the widest before, or against that of the real images if that is less."""
 SWINGS = 8
 """Ticks over which swings of the generator's loss are counted."""
 SWING = 0.5
@@ -49,7 +50,7 @@ class Sign:
         name: In a word.
         seen: From the last lines to what is seen, in words; empty if it is not.
         remedy: From the options to what would help.
-        explained_by: Name of a sign that brings this one along; while that is there, this is not told.
+        explained_by: Names of signs that bring this one along; while one of them is there, this is not told.
         needs_boundary: Whether it asks where the discriminator draws the line between real and generated
             images, which that of the Wasserstein loss does not.
         of_average: Whether it looks at samples of the averaged generator, which remembers its start for long.
@@ -58,7 +59,7 @@ class Sign:
     name: str
     seen: Callable[[Sequence[Line]], str]
     remedy: Callable[[TrainConfig], str]
-    explained_by: str = ""
+    explained_by: tuple[str, ...] = ()
     needs_boundary: bool = False
     of_average: bool = False
 
@@ -100,7 +101,7 @@ class Symptoms:
         told = []
         for sign in self._signs:
             what = sign.seen(self._of_settled_average(lines) if sign.of_average else lines)
-            if not what or self._is_present(sign.explained_by):
+            if not what or any(map(self._is_present, sign.explained_by)):
                 continue
             if not self._is_present(sign.name):
                 when = f"at step {step} ({line['kimg']:g} kimg)"
@@ -128,10 +129,14 @@ def _saturated(lines: Sequence[Line]) -> str:
 
 
 def _collapsed(lines: Sequence[Line]) -> str:
-    spread = _values(lines, "sample_spread")
-    if len(spread) <= YOUNG or spread[-1] >= SHRUNK * max(spread):
+    spread, real = _values(lines, "sample_spread"), _values(lines, "real_spread")
+    if len(spread) <= YOUNG:
         return ""
-    return f"the samples' standard deviation fell from {max(spread):.3g} to {spread[-1]:.3g}"
+    of_data = statistics.fmean(real) if real else math.inf
+    if spread[-1] >= SHRUNK * min(max(spread), of_data):
+        return ""
+    beside = f", where that of real images is {of_data:.3g}" if real else ""
+    return f"the samples' standard deviation fell from {max(spread):.3g} to {spread[-1]:.3g}{beside}"
 
 
 def _swinging(lines: Sequence[Line]) -> str:
@@ -149,14 +154,22 @@ def _swinging(lines: Sequence[Line]) -> str:
 
 
 def _exploding(lines: Sequence[Line]) -> str:
-    for name, whose in (("grad_norm_g", "generator"), ("grad_norm_d", "discriminator")):
-        *before, norm = _values(lines, name) or [0.0]
-        if len(before) < YOUNG:
-            continue
-        usual, high = statistics.median(before), statistics.quantiles(before, n=10, method="inclusive")[-1]
-        if norm > max(EXPLODED * usual, UNSEEN * high):
-            return f"the {whose}'s gradient is {norm:.3g}, where {usual:.3g} was usual"
-    return ""
+    of_g = _jumped(lines, "grad_norm_g", "the generator's gradient")
+    return of_g or _jumped(lines, "grad_norm_d", "the discriminator's gradient")
+
+
+def _exploding_with_penalty(lines: Sequence[Line]) -> str:
+    return _jumped(lines, "grad_norm_penalty", "the discriminator's gradient at steps with a penalty")
+
+
+def _jumped(lines: Sequence[Line], name: str, what: str) -> str:
+    *before, norm = _values(lines, name) or [0.0]
+    if len(before) < YOUNG or lines[-1].get(name) is None:
+        return ""
+    usual, high = statistics.median(before), statistics.quantiles(before, n=10, method="inclusive")[-1]
+    if norm <= max(EXPLODED * usual, UNSEEN * high):
+        return ""
+    return f"{what} is {norm:.3g}, where {usual:.3g} was usual"
 
 
 def _values(lines: Sequence[Line], name: str) -> list[float]:
@@ -165,7 +178,8 @@ def _values(lines: Sequence[Line], name: str) -> list[float]:
 
 def _smoother(config: TrainConfig) -> str:
     kind = {"logistic": "js or r1", "f-js": "js or r1", "f-gan": "js or r1", "wasserstein": "wgan-gp"}
-    penalty = f"set gamma above 0 (regularizer {kind.get(config.loss, 'r1')})"
+    lazy = ", regularizer_interval 1" if config.regularizer_interval > 1 else ""
+    penalty = f"set gamma above 0 (regularizer {kind.get(config.loss, 'r1')}{lazy})"
     if config.gamma > 0:
         penalty = f"raise gamma, which is {config.gamma:g}"
     noise = "add instance_noise 0.1"
@@ -178,10 +192,16 @@ def _slower(config: TrainConfig) -> str:
     return f"lower lr_g, which is {config.lr_g:g}, or {_smoother(config)}"
 
 
+def _weaker(config: TrainConfig) -> str:
+    return f"lower gamma, which is {config.gamma:g}, or lr_d, which is {config.lr_d:g}"
+
+
 SATURATION = "a saturated discriminator"
+EXPLOSION = "exploding gradients"
 SIGNS = (
     Sign(SATURATION, _saturated, _smoother, needs_boundary=True),
     Sign("collapse", _collapsed, _smoother, of_average=True),
     Sign("oscillation", _swinging, _slower, needs_boundary=True),
-    Sign("exploding gradients", _exploding, _slower, explained_by=SATURATION),
+    Sign(EXPLOSION, _exploding, _slower, explained_by=(SATURATION,)),
+    Sign("an exploding penalty", _exploding_with_penalty, _weaker, explained_by=(SATURATION, EXPLOSION)),
 )

@@ -64,6 +64,7 @@ _ABSURD = 1e12
 _ABSURD_GAMMA = 1e6
 MOST_INSTANCE_NOISE = 10.0
 """Ten times what images in [-1, 1] can deviate."""
+_LONGEST_PUBLISHED_INTERVAL = 16
 _SHARES = ("pl_decay", "style_mixing")
 
 
@@ -84,15 +85,17 @@ def check_options(config: "TrainConfig", processes: int = 1) -> None:
     _check_unused(config)
     _check_names_of_other_rooms(config)
     _check_schedule(config)
+    _check_intervals(config)
     _check_batch(config, processes)
 
 
 def remarks(config: "TrainConfig") -> list[str]:
     """Say what is allowed, and the user should know of: a line each."""
     if config.loss == "wasserstein" and config.gamma == 0 and config.gamma_rule == "given":
+        lazy = " and regularizer_interval 1" if config.regularizer_interval > 1 else ""
         return [
             "loss wasserstein without a penalty estimates no distance, for nothing bounds the slope of the "
-            "discriminator; regularizer wgan-gp with gamma 10 would"
+            f"discriminator; regularizer wgan-gp with gamma 10{lazy} would"
         ]
     return []
 
@@ -100,6 +103,11 @@ def remarks(config: "TrainConfig") -> list[str]:
 def defaults(config: "TrainConfig") -> dict[str, Any]:
     """The default of every option, whatever the preset."""
     return {field.name: field.default for field in dataclasses.fields(config)}
+
+
+def _own(config: "TrainConfig") -> dict[str, Any]:
+    """The default of every option in the preset."""
+    return defaults(config) | PRESETS[config.preset]
 
 
 def _check_names(config: "TrainConfig") -> None:
@@ -219,10 +227,13 @@ def _check_unused(config: "TrainConfig") -> None:
     else:
         told = f"instance_noise_schedule {config.instance_noise_schedule}; take adaptive"
         unused["instance_noise_target"] = told
+    dcgan = config.architecture == "dcgan"
     if config.gamma == 0 and config.gamma_rule == "given":
         of_penalties = ("regularizer", "anneal", "regularizer_interval")
-        corrects_d = ("adam_lazy_correction",) if config.architecture == "dcgan" else ()
+        corrects_d = ("adam_lazy_correction",) if dcgan else ()
         unused |= dict.fromkeys((*of_penalties, *corrects_d), "gamma 0; set that above 0")
+    elif dcgan and config.regularizer_interval == 1:
+        unused["adam_lazy_correction"] = "regularizer_interval 1; set that above 1"
     corrects_g = config.architecture == "stylegan2" and config.adam_lazy_correction
     if config.pl_weight == 0:
         of_paths = ("pl_batch_shrink", "pl_decay", *(() if corrects_g else ("pl_interval",)))
@@ -232,7 +243,7 @@ def _check_unused(config: "TrainConfig") -> None:
     if config.ema_norm_statistics == "copy":
         unused["ema_recalibration_images"] = "ema_norm_statistics copy; set that to recalibrate"
     for name, told in unused.items():
-        if getattr(config, name) != defaults(config)[name]:
+        if getattr(config, name) != _own(config)[name]:
             raise InputError(f"{name} has no meaning with {told}, or leave {name} out")
 
 
@@ -293,6 +304,17 @@ def _check_schedule(config: "TrainConfig") -> None:
         raise InputError(
             f"ema_norm_statistics=recalibrate has no meaning with norm {config.norm}; set it to copy"
         )
+
+
+def _check_intervals(config: "TrainConfig") -> None:
+    """Refuse an interval that is longer than the run; published ones are taken in the shortest trial."""
+    for name, weight in {"regularizer_interval": config.gamma, "pl_interval": config.pl_weight}.items():
+        interval = getattr(config, name)
+        if weight > 0 and interval > max(config.steps, _LONGEST_PUBLISHED_INTERVAL):
+            raise InputError(
+                f"{name} is {interval}, more than the {config.steps} steps of the run; give a smaller one, "
+                "or a longer run"
+            )
 
 
 def _check_batch(config: "TrainConfig", processes: int) -> None:
