@@ -32,11 +32,11 @@ from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.inversion.invert import invert_images
 from riemann_noise_pytorch.experiments.inversion.options import InvertConfig
 from riemann_noise_pytorch.experiments.inversion.results import RECORDS
-from riemann_noise_pytorch.experiments.inversion.summary import LEAST_DB, NO_STRENGTH
+from riemann_noise_pytorch.experiments.inversion.summary import NO_STRENGTH
 from riemann_noise_pytorch.experiments.records import read_records, setup_record, write_records
 from riemann_noise_pytorch.experiments.targets import Target, open_target
 from riemann_noise_pytorch.inversion.projector import invert
-from riemann_noise_pytorch.inversion.quality import psnr
+from riemann_noise_pytorch.inversion.quality import FOUND_DB, psnr
 from riemann_noise_pytorch.inversion.recipes import Recipe, recipe_named
 from riemann_noise_pytorch.inversion.results import success_rate
 from riemann_noise_pytorch.inversion.task import told_terms
@@ -65,12 +65,16 @@ SEED = 0
 RESTARTS = (1, 4, 16)
 ENOUGH = 0.95
 """The share of samples that is to be found again from the most starts."""
+LIMIT_S = 600.0
+"""The time that this may take, for 64 samples of a DCGAN of 32x32 on 2 cores."""
+ROUNDING_DB = 1e-3
+"""A PSNR that is lower by less is not lower: it is of other batches, which agree up to rounding."""
 
 RATE_COLUMNS = (
     Column("generator", "name"),
     Column("in", "name"),
     Column("starts", "number"),
-    Column(f"above {LEAST_DB:g} dB", "number"),
+    Column(f"above {FOUND_DB:g} dB", "number"),
     Column("median PSNR", "number"),
     Column("seconds", "number"),
 )
@@ -142,7 +146,7 @@ def rates(name: str, target: Target, options: argparse.Namespace) -> list[Record
             "steps": recipe.stages[0].steps,
             "images": options.images,
             "restarts": restarts,
-            "above": round(success_rate(found_again, targets, least_db=LEAST_DB) * options.images),
+            "above": round(success_rate(found_again, targets) * options.images),
             "median_psnr": round(float(decibels.median()), 2),
             "least_psnr": round(float(decibels.min()), 2),
             "s": round(spent_s, 1),
@@ -237,17 +241,24 @@ def verdicts(records: list[Record]) -> list[str]:
         name = record["generator"]
         if record["record"] == "rate":
             share = record["above"] / record["images"]
-            outcome = "holds" if share >= ENOUGH else "does not hold"
+            near, soon = (
+                "holds" if is_so else "does not hold" for is_so in (share >= ENOUGH, record["s"] <= LIMIT_S)
+            )
             lines.append(
-                f"{name}, {record['space']}: {100 * share:.0f} % above {LEAST_DB:g} dB from "
-                f"{record['restarts']} starts; at least {100 * ENOUGH:.0f} % {outcome}."
+                f"{name}, {record['space']}: {100 * share:.0f} % of {record['images']} above {FOUND_DB:g} dB "
+                f"from {record['restarts']} starts in {record['s']:.0f} s; at least {100 * ENOUGH:.0f} % "
+                f"{near}, at most {LIMIT_S:.0f} s {soon}."
             )
         else:
-            lower = sum(b < a for a, b in zip(record["without"], record["with"], strict=True))
+            pairs = zip(record["without"], record["with"], strict=True)
+            lower = sum(b < a - ROUNDING_DB for a, b in pairs)
             told = "on no image" if lower == 0 else f"on {lower} of {record['images']} images"
             weak = [abs(strength) < NO_STRENGTH for strength in record["strengths"].values()]
             near = f"; learned strength near 0 in {sum(weak)} of {len(weak)} layers" if any(weak) else ""
-            lines.append(f"{name}: PSNR is lower with the noise optimised {told}{near}.")
+            lines.append(
+                f"{name}: PSNR is lower with the noise optimised, by more than {ROUNDING_DB:g} dB of "
+                f"rounding, {told}{near}."
+            )
     return lines
 
 

@@ -6,18 +6,21 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments import resumable
+from riemann_noise_pytorch.experiments import gan_inversion, inversion_study_arm, resumable
 from riemann_noise_pytorch.experiments.artifacts import latents
-from riemann_noise_pytorch.experiments.gan_inversion import inversion_study
+from riemann_noise_pytorch.experiments.gan_inversion import inversion_study, read_comparison_runs
 from riemann_noise_pytorch.experiments.inversion_study_arm import StudyPart, run_part, samples_of
 from riemann_noise_pytorch.experiments.inversion_study_options import InversionStudyConfig
-from riemann_noise_pytorch.experiments.inversion_study_targets import KINDS, OCCLUDED, SELF
+from riemann_noise_pytorch.experiments.inversion_study_recipes import latent_recipe, noise_recipe
+from riemann_noise_pytorch.experiments.inversion_study_targets import KINDS, OCCLUDED, PLAIN, SELF
 from riemann_noise_pytorch.experiments.pool import Event
 from riemann_noise_pytorch.experiments.records import read_records
+from riemann_noise_pytorch.inversion.recipes import Stage
 from riemann_noise_pytorch.inversion.reconstruction import reconstruct
+from riemann_noise_pytorch.inversion.task import told_terms
 from riemann_noise_pytorch.seeds import derive
 from riemann_noise_pytorch.training.checkpoints import load_generator
 from tests.experiments.tiny_comparison import ARMS, SEEDS, tiny_comparison
@@ -126,6 +129,88 @@ def test_the_size_of_batches_changes_nothing(finished, comparison, tmp_path):
             assert again[which][score] == pytest.approx(values, rel=1e-3)
 
 
+def test_what_is_hidden_of_an_occluded_target_decides_nothing(finished, comparison, tmp_path):
+    path = tmp_path / "artifacts" / "targets.safetensors"
+    path.parent.mkdir()
+    targets = load_file(finished / "artifacts" / "targets.safetensors")
+    noise = 255 - targets[PLAIN]
+    targets[OCCLUDED] = torch.where(targets["visible"].bool(), targets[OCCLUDED], noise)
+    save_file(targets, path)
+    run = comparison / "runs" / "riemannian-seed0"
+    run_part(StudyPart("riemannian", 0, OCCLUDED, run, tmp_path, TINY, "z"), lambda *stage: None)
+    (again,), (before,) = (
+        read_records(folder / "parts" / "riemannian-seed0-occluded.jsonl") for folder in (tmp_path, finished)
+    )
+    assert again == before
+
+
+def test_the_start_of_the_least_loss_counts(comparison, finished, tmp_path, monkeypatch):
+    found, plain = [], inversion_study_arm.invert
+
+    def spy(*arguments, **options):
+        found.append((options, plain(*arguments, **options)))
+        return found[-1][1]
+
+    monkeypatch.setattr(inversion_study_arm, "invert", spy)
+    shutil.copytree(finished / "artifacts", tmp_path / "artifacts")
+    config = dataclasses.replace(TINY, restarts=4)
+    run = comparison / "runs" / "riemannian-seed0"
+    part = StudyPart("riemannian", 0, PLAIN, run, tmp_path, config, "z")
+    run_part(part, lambda *stage: None)
+    (_, first), (options, second) = found
+    chosen = torch.arange(3), first.losses[..., -1].argmin(dim=1)
+    assert set(chosen[1].tolist()) != {0}
+    (record,) = read_records(part.records)
+    targets = load_file(finished / "artifacts" / "targets.safetensors")[PLAIN].float() / 127.5 - 1
+    for name, images in (("frozen", first.images[chosen]), ("optimised", second.images[:, 0])):
+        errors = (images - targets).square().mean(dim=(1, 2, 3))
+        assert record[name]["mse"] == pytest.approx(errors.tolist(), rel=1e-4)
+    assert torch.equal(options["start"][:, 0], first.latents[chosen])
+    assert torch.equal(second.latents[:, 0], first.latents[chosen])
+    assert torch.equal(load_file(part.artifacts)["losses"], first.losses[..., -1])
+
+
+@pytest.mark.parametrize(("space", "start"), [("z", "sampled"), ("w", "mean"), ("w+", "mean")])
+def test_how_the_study_seeks_latents_and_noise_is_fixed(space, start):
+    config = InversionStudyConfig()
+    assert (config.images, config.restarts, config.steps, config.noise_steps) == (64, 4, 600, 300)
+    common = {"space": space, "lr": 0.1, "schedule": "ramped", "ramp_up": 0.05, "ramp_down": 0.25}
+    latent, noise = latent_recipe(config, space), noise_recipe(config, space)
+    assert (latent.start, latent.mean_samples) == (start, 10_000)
+    wanted = {
+        latent: (common | {"steps": 600}, "0.5 mse + 0.5 pyramid distance"),
+        noise: (common | {"steps": 300, "latent": False, "noise": "optimised", "renormalise": True}, "1 mse"),
+    }
+    for recipe, (constants, loss) in wanted.items():
+        (stage,) = recipe.stages
+        assert stage == Stage(objectives=stage.objectives, **constants)
+        assert told_terms(stage.objectives) == loss
+
+
+@pytest.mark.parametrize("arms", [ARMS[::-1], ("riemannian", "none", "euclidean")])
+def test_arms_trained_in_another_order_are_compared_in_the_same_one(arms, comparison, tmp_path):
+    (tmp_path / "runs").symlink_to(comparison / "runs")
+    (setup,) = read_records(comparison / "records.jsonl")
+    (tmp_path / "records.jsonl").write_text(json.dumps(setup | {"arms": list(arms)}) + "\n")
+    assert read_comparison_runs(tmp_path).arms == list(ARMS)
+
+
+def test_the_commit_is_that_of_the_start_and_another_one_at_the_end_is_told(
+    finished, comparison, tmp_path, monkeypatch
+):
+    shutil.copytree(finished, tmp_path / "out")
+    path = tmp_path / "out" / "inversion_study.json"
+    begun = json.loads(path.read_text())
+    assert begun["commit"] == of(finished, "setup")[0]["commit"] == gan_inversion.commit()
+    for kept, expected in (("a", ("a", "b")), ("b", ("b", None)), (None, ("b", None))):
+        options = {name: value for name, value in begun.items() if name != "commit"}
+        path.write_text(json.dumps(options if kept is None else options | {"commit": kept}))
+        monkeypatch.setattr(gan_inversion, "commit", lambda: "b")
+        inversion_study(comparison, TINY, tmp_path / "out", resume=True)
+        (setup,) = of(tmp_path / "out", "setup")
+        assert (setup["commit"], setup.get("finished_by")) == expected
+
+
 def test_own_samples_are_made_by_the_noise_that_they_are_inverted_under(comparison):
     part = StudyPart("riemannian", 0, SELF, comparison / "runs" / "riemannian-seed0", comparison, TINY, "z")
     generator = load_generator(part.run_dir)
@@ -190,6 +275,7 @@ def test_what_is_no_comparison_is_refused(comparison, tmp_path):
         ({"space": "x"}, "unknown space 'x'"),
         ({"space": "w+"}, r"no mapping, hence no space w\+"),
         ({"workers": -1}, "--workers is -1"),
+        ({"seed": -1}, "--seed is -1; give 0 or more"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused_before_anything_is_written(

@@ -1,6 +1,6 @@
 """The rule by which the paper's claim on inversion is judged, on scores whose outcome is known."""
 
-from itertools import combinations
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pytest
@@ -8,8 +8,13 @@ import torch
 from scipy import stats
 
 from riemann_noise_pytorch.experiments.inversion_study_arm import scores as scores_of
-from riemann_noise_pytorch.experiments.inversion_study_claim import ARMS, RULE, claims, sentences
-from riemann_noise_pytorch.experiments.inversion_study_numbers import COMPARED_KINDS, comparisons, summaries
+from riemann_noise_pytorch.experiments.inversion_study_claim import ARMS, RULE, claims, in_order, sentences
+from riemann_noise_pytorch.experiments.inversion_study_numbers import (
+    COMPARED,
+    COMPARED_KINDS,
+    comparisons,
+    summaries,
+)
 from riemann_noise_pytorch.experiments.inversion_study_targets import HARD, PLAIN
 from tests.experiments.study_scores import IMAGES, SEEDS, fabricated
 
@@ -58,6 +63,129 @@ def test_wide_differences_between_seeds_show_nothing_not_even_that_all_are_alike
     assert set(found.values()) == {"not shown"}
 
 
+@pytest.mark.parametrize("arms", list(permutations(ARMS)))
+def test_the_order_in_which_arms_were_trained_changes_nothing(arms):
+    records = fabricated(better_when_hard, arms=arms)
+    for order in (arms, in_order(arms)):
+        means, differences = summaries(records, order, SEEDS), comparisons(records, order, SEEDS)
+        found = {claim.kind: claim for claim in claims(differences, means)}
+        complete = order.index("riemannian") == 2 if isinstance(order, tuple) else True
+        assert (found["hard"].outcome == "holds") == complete
+        assert {kind: claim.asked for kind, claim in found.items()} == {
+            "hard": 12, **dict.fromkeys(HARD, 4), PLAIN: 6
+        }  # fmt: skip
+    assert in_order(arms) == list(ARMS)
+
+
+def difference(kind, metric, arm, against, *, change=-0.5, p_value=1e-5, reach=0.01):
+    """A comparison of given numbers, where the arm without noise has 1."""
+    low, high = change - reach, change + reach
+    return {
+        "noise": "frozen",
+        "kind": kind,
+        "metric": metric,
+        "arm": arm,
+        "against": against,
+        "difference": change,
+        "low": low,
+        "high": high,
+        "p_value": p_value,
+        "shown": low > 0 or high < 0,
+        "smallest_detectable": 0.3,
+        "pairs": 3,
+    }
+
+
+def judged_by_hand(kind, **numbers):
+    """Outcomes of comparisons that are all as claimed, but for one on a kind."""
+    every = [
+        difference(each, metric, arm, against, **({"change": 0.0} if each == PLAIN else {}))
+        for each, metric, (against, arm) in product(COMPARED_KINDS, COMPARED, combinations(ARMS, 2))
+    ]
+    other = next(c for c in every if c["kind"] == kind and c["arm"] == "riemannian")
+    other |= difference(kind, other["metric"], other["arm"], other["against"], **numbers)
+    score = {"frozen": {metric: {"mean": 1.0} for metric in COMPARED}, "kind": PLAIN}
+    found = {claim.kind: claim.outcome for claim in claims(every, [{"arm": arm} | score for arm in ARMS])}
+    rest = [found[k] for k in (*HARD, PLAIN) if k != kind]
+    assert rest == ["holds"] * 3
+    assert kind == PLAIN or found["hard"] == found[kind]
+    return found[kind]
+
+
+@pytest.mark.parametrize("kind", HARD)
+@pytest.mark.parametrize(
+    ("p_value", "outcome"),
+    [(0.0041, "does not hold"), (0.0042, "not shown"), (0.012, "not shown"), (0.049, "not shown")],
+)
+def test_a_higher_score_refutes_the_claim_at_5_percent_over_the_12_comparisons(kind, p_value, outcome):
+    assert judged_by_hand(kind, change=0.5, p_value=p_value) == outcome
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_a_lower_score_counts_at_the_95_percent_level_by_itself(kind):
+    assert judged_by_hand(kind, change=-0.02, p_value=0.049, reach=0.019) == "holds"
+    assert judged_by_hand(kind, change=-0.02, p_value=0.051, reach=0.021) == "not shown"
+
+
+@pytest.mark.parametrize(
+    ("p_value", "outcome"),
+    [(0.0083, "does not hold"), (0.0084, "not shown"), (0.02, "not shown"), (0.049, "not shown")],
+)
+@pytest.mark.parametrize("change", [-0.2, 0.2])
+def test_a_plain_difference_refutes_that_all_are_alike_at_5_percent_over_the_6(change, p_value, outcome):
+    assert judged_by_hand(PLAIN, change=change, p_value=p_value) == outcome
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        (0.05, "holds"),
+        (-0.089, "holds"),
+        (0.095, "not shown"),
+        (-0.105, "does not hold"),
+        (0.2, "does not hold"),
+    ],
+)
+def test_alike_is_within_a_tenth_of_what_the_arm_without_noise_has(change, outcome):
+    assert judged_by_hand(PLAIN, change=change) == outcome
+
+
+def test_a_comparison_that_is_missing_is_not_passed_over():
+    records = fabricated(better_when_hard)
+    means, differences = summaries(records, ARMS, SEEDS), comparisons(records, ARMS, SEEDS)
+    for kind in (*HARD, PLAIN):
+        lost = next(c for c in differences if c["kind"] == kind and c["arm"] == "riemannian")
+        found = {c.kind: c.outcome for c in claims([c for c in differences if c is not lost], means)}
+        assert found[kind] == "not shown"
+        assert kind == PLAIN or found["hard"] == "not shown"
+
+
+def test_what_is_not_shown_is_told_with_what_would_have_been_seen():
+    found, told = judged(lambda arm, kind: 0.02, spread=0.4)
+    differences = comparisons(fabricated(lambda arm, kind: 0.02, spread=0.4), ARMS, SEEDS)
+    open_ones = [s for s in told if s.startswith("Not shown on")]
+    assert len(open_ones) == 4 == sum(c.outcome == "not shown" for c in found) - 1
+    for kind, name in (("rotated", "rotated"), ("off", "off-distribution"), (PLAIN, "plain")):
+        (mine,) = [s for s in open_ones if s.startswith(f"Not shown on {name} targets")]
+        assert "3 seeds would have detected with 80 % probability is, in squared error " in mine
+        smallest = sorted(
+            c["smallest_detectable"]
+            for c in differences
+            if (c["noise"], c["kind"], c["metric"]) == ("frozen", kind, "mse")
+            and (kind == PLAIN or c["arm"] == "riemannian")
+        )
+        assert f"squared error {smallest[0]:.2g} to {smallest[-1]:.2g}, by pair; in pyramid" in mine
+    t = [stats.t.isf(0.025 / family, 2) for family in (12, 6)]
+    assert t == pytest.approx([15.4, 10.9], abs=0.1)
+    assert (
+        "3 seeds can hardly show that the claim does not hold: that needs a difference of 15 standard errors "
+        "on hard images and 11 on plain ones."
+    ) in told
+    for other in (judged(better_when_hard), judged(lambda arm, kind: 0.02, spread=0.4, seeds=(0, 1, 2, 3))):
+        assert not any("can hardly show" in s for s in other[1])
+    assert not any(s.startswith("Not shown on") for s in judged(better_when_hard)[1])
+
+
 def test_the_headline_tells_both_outcomes_and_the_rule_stands_below_it():
     told = judged(better_when_hard)[1]
     assert told[0].startswith(
@@ -95,7 +223,9 @@ def test_a_search_that_does_not_find_the_generators_own_samples_is_doubted():
 
 
 def test_noise_that_moves_nothing_is_said_to_do_next_to_nothing():
-    assert sum("does next to nothing" in s for s in judged(better_when_hard, change=0.01)[1]) == 2
+    for change, told in ((0.01, 2), (0.7, 2), (0.72, 0)):  # two draws differ by sqrt(2) of their deviation
+        found = judged(better_when_hard, change=change)[1]
+        assert sum("does next to nothing" in s for s in found) == told
     assert not any("does next to nothing" in s for s in judged(better_when_hard)[1])
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from riemann_noise_pytorch.cli.inversion_study import InversionStudyOptions
 from riemann_noise_pytorch.cli.invert import InvertOptions
 from riemann_noise_pytorch.cli.options import parse
 from riemann_noise_pytorch.experiments.inversion_study_targets import DEGREES
-from riemann_noise_pytorch.inversion.recipes import RECIPES
+from riemann_noise_pytorch.inversion.recipes import RECIPES, Stage
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "inversion.md").read_text()
@@ -34,11 +35,20 @@ def test_a_python_block_of_the_document_runs(block, capsys):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         exec(compile(block, "inversion.md", "exec"), {"__name__": "document"})
-    without, again, fresh = (
-        eval(t, {"tensor": torch.tensor}) for t in re.findall(r"tensor\(.*?\)", capsys.readouterr().out)
-    )
+    printed = capsys.readouterr().out
+    if "psnr(" not in block:
+        pull = "0.1 distance from the mean latent"
+        terms = f"1 pyramid distance + 1000 noise autocorrelation + {pull}"
+        assert printed.splitlines() == [f"('{terms}',)", "('1 mse',)"]
+        return
+    without, again, fresh = (eval(t, {"tensor": torch.tensor}) for t in re.findall(r"tensor\(.*?\)", printed))
     assert (again >= without - 1e-3).all()
     assert (fresh < again).all()
+
+
+def test_every_constant_that_is_changed_in_python_alone_is_told():
+    constants = {each.name for each in fields(Stage)} - {"space", "latent", "noise", "enough", "patience"}
+    assert sorted(name for name in constants if not re.search(rf"\b{name}\b", TEXT)) == []
 
 
 def test_there_are_commands_and_examples():

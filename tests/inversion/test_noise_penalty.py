@@ -47,4 +47,17 @@ def test_renormalised_planes_have_mean_0_and_mean_square_1():
     maps = renormalised(3 + 2 * noise(3, 2))
     assert torch.allclose(maps.mean(dim=(2, 3)), torch.zeros(3, 2, dtype=torch.float64), atol=1e-12)
     assert torch.allclose(maps.square().mean(dim=(2, 3)), torch.ones(3, 2, dtype=torch.float64))
-    assert torch.equal(renormalised(torch.ones(1, 1, 4, 4)), torch.zeros(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("value", [1.0, 0.1, -1 / 3, 1e-20, 3e4, 0.0])
+@pytest.mark.parametrize("size", [4, 7, 16, 257])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_flat_planes_become_0_though_their_mean_is_rounded(value, size, dtype):
+    maps = torch.full((1, 2, size, size), value, dtype=dtype)
+    assert torch.equal(renormalised(maps), torch.zeros_like(maps))
+
+
+def test_planes_that_are_hardly_flat_are_still_normalised():
+    maps = renormalised(3 + 1e-4 * noise(3, 2).float())
+    assert torch.allclose(maps.square().mean(dim=(2, 3)), torch.ones(3, 2), rtol=1e-3)
+    assert torch.isfinite(renormalised(1e-15 * noise().float())).all()

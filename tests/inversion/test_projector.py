@@ -364,17 +364,17 @@ def test_endings_have_words():
     assert len(ENDINGS) == 4
 
 
-def test_one_sample_goes_the_way_of_torchs_adam(dcgan_plain):
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9)])
+def test_one_sample_goes_the_way_of_torchs_adam(betas, dcgan_plain):
     targets, z = images(dcgan_plain, 1)
     start = z + 0.5
     losses, wanted = [], []
-    recipe = Recipe(
-        "plain", (Stage(steps=10, lr=0.1, schedule="ramped", objectives=PIXELS),), start="sampled"
-    )
+    stage = Stage(steps=10, lr=0.1, betas=betas, schedule="ramped", objectives=PIXELS)
+    recipe = Recipe("plain", (stage,), start="sampled")
     keep = losses.append
     invert(dcgan_plain, targets, recipe, start=start[:, None], on_step=lambda info: keep(info.losses[0]))
     latent = torch.nn.Parameter(start.clone())
-    optimiser = torch.optim.Adam([latent], foreach=False)
+    optimiser = torch.optim.Adam([latent], betas=betas, foreach=False)
     for step in range(11):
         loss = (dcgan_plain(latent) - targets).square().mean()
         wanted.append(loss.detach())

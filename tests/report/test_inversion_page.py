@@ -11,7 +11,7 @@ from PIL import Image
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.report import read_inversion, write_inversion_page
-from riemann_noise_pytorch.report.inversion_animation import animated, animation_alt
+from riemann_noise_pytorch.report.inversion_animation import animated, animation_alt, last_frame
 from riemann_noise_pytorch.report.inversion_page import protocol
 from riemann_noise_pytorch.report.inversion_pictures import MOST_IMAGES, gallery, ways
 from tests.report.inversion_folder import FRAME_STEPS, HEADLINE, LAYERS, OTHER, Folder, fabricate
@@ -135,6 +135,18 @@ def test_who_wants_nothing_to_move_sees_the_end(whole: str) -> None:
         with Image.open(_bytes(moving["src"])) as animation:
             animation.seek(animation.n_frames - 1)
             assert np.array_equal(np.asarray(animation.convert("RGB")), np.asarray(still.convert("RGB")))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_animation_has_the_colours_of_the_images(channels: int, tmp_path: Path) -> None:
+    records = read_inversion(fabricate(tmp_path / "out", images=1, channels=channels).path)
+    with Image.open(io.BytesIO(last_frame(records).png)) as still:
+        pixels = np.asarray(still.convert("RGB"))
+    target = np.asarray(records.tensors["targets"][0, : min(3, channels)]).transpose(1, 2, 0)
+    side = 64 // target.shape[0]
+    shown = np.broadcast_to(target, (*target.shape[:2], 3)).repeat(side, 0).repeat(side, 1)
+    top, left = 44, 14
+    assert np.array_equal(pixels[top : top + 64, left : left + 64], shown)
 
 
 def test_the_animation_shows_fewer_images_where_they_are_large(tmp_path: Path) -> None:

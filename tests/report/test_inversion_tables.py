@@ -83,7 +83,9 @@ def test_what_was_gained_and_by_which_distance_is_told(records: InversionRecords
 
 def test_the_share_that_was_found_is_noted_where_no_sentence_tells_it(tmp_path: Path) -> None:
     one = read_inversion(fabricate(tmp_path / "out", images=1, restarts=1).path)
-    assert notes(one)[0] == "above 30 dB: 50 % of the images"
+    assert notes(one)[0] == "above 30 dB, noise frozen: 50 % of the images"
+    plain = read_inversion(fabricate(tmp_path / "plain", noise=False, layers=(), restarts=1).path)
+    assert notes(plain)[0] == "above 30 dB: 50 % of the images"
 
 
 def test_the_gain_of_a_single_image_has_no_interval_and_without_noise_there_is_none(tmp_path: Path) -> None:

@@ -50,7 +50,13 @@ def test_a_grid_holds_no_more_than_it_was_asked_for():
     assert _pixels(grid(_images(1, 1), columns=4, rows=4)).shape == (5, 4, 4)
 
 
-@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_rgba_images_show_their_colours():
+    images = _images(3, 4)
+    assert grid(images, 2, 2) == grid(images[:, :3], 2, 2)
+    assert strip(images, (10, 8), 1) == strip(images[:, :3], (10, 8), 1)
+
+
+@pytest.mark.parametrize("channels", [2, 5])
 def test_other_channel_counts_show_their_first_channel(channels):
     images = _images(1, channels)
     sheet = _pixels(grid(images, 1, 1))

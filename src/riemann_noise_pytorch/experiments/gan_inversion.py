@@ -5,6 +5,7 @@ is a task of its own, and what is finished is kept when the study is stopped.
 """
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from riemann_noise_pytorch.experiments.inversion_study_arm import (
     run_part,
     targets_path,
 )
-from riemann_noise_pytorch.experiments.inversion_study_claim import RULE, claims, sentences
+from riemann_noise_pytorch.experiments.inversion_study_claim import RULE, claims, in_order, sentences
 from riemann_noise_pytorch.experiments.inversion_study_numbers import comparisons, summaries
 from riemann_noise_pytorch.experiments.inversion_study_options import InversionStudyConfig
 from riemann_noise_pytorch.experiments.inversion_study_recipes import (
@@ -30,7 +31,13 @@ from riemann_noise_pytorch.experiments.inversion_study_recipes import (
 )
 from riemann_noise_pytorch.experiments.inversion_study_targets import KINDS, Targets, make_targets
 from riemann_noise_pytorch.experiments.pool import Task
-from riemann_noise_pytorch.experiments.records import Record, read_records, setup_record, write_records
+from riemann_noise_pytorch.experiments.records import (
+    Record,
+    commit,
+    read_records,
+    setup_record,
+    write_records,
+)
 from riemann_noise_pytorch.experiments.resumable import Progress, Workers, open_folder, run_all
 from riemann_noise_pytorch.experiments.targets import weights_sha256
 from riemann_noise_pytorch.files import atomic_write
@@ -41,6 +48,8 @@ from riemann_noise_pytorch.noise.control import noise_layers
 from riemann_noise_pytorch.training.checkpoints import Snapshot, generator_of, newest_snapshot
 from riemann_noise_pytorch.training.processes import require_device
 
+OPTIONS = "inversion_study.json"
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedArms:
@@ -48,7 +57,7 @@ class TrainedArms:
 
     Args:
         setup: The record of how they were made.
-        arms: Their kinds of noise, in order.
+        arms: Their kinds of noise, none first and Riemannian last, in whatever order they were trained.
         seeds: The seeds of their trainings, in order.
         runs: By arm and seed, folder, snapshot and generator.
     """
@@ -101,7 +110,7 @@ def inversion_study(
     runs = [_run(arm, seed, *trained.runs[arm, seed][1:]) for arm, seed in trained.runs]
     weights = {f"{run['arm']}-seed{run['seed']}": run["sha256"] for run in runs}
     options = dataclasses.asdict(config)
-    open_folder(folder / "inversion_study.json", "study", options | {"generators": weights}, resume)
+    open_folder(folder / OPTIONS, "study", options | {"generators": weights, "commit": commit()}, resume)
     _keep(targets, folder)
     parts = [
         StudyPart(arm, seed, kind, trained.runs[arm, seed][0], folder, config, space)
@@ -112,7 +121,7 @@ def inversion_study(
     tasks = [Task(part.name, run_part, (part,)) for part in parts if not part.records.is_file()]
     run_all(tasks, Workers(config.workers, config.threads, config.device), folder, on_progress)
     scores = [record for part in parts for record in read_records(part.records)]
-    setup = _setup(config, trained, targets, space)
+    setup = _setup(config, trained, targets, space) | _commits(folder)
     path = folder / "records.jsonl"
     write_records(path, [setup, *runs, *scores, *_findings(scores, trained, targets)])
     return path
@@ -136,7 +145,7 @@ def read_comparison_runs(folder: Path) -> TrainedArms:
     arms, seeds = setup.get("arms"), setup.get("seeds")
     if not arms or not seeds:
         raise InputError(f"{path} is not of a comparison; give the folder of riemann-noise compare")
-    runs = {}
+    arms, runs = in_order(arms), {}
     for arm in arms:
         for seed in seeds:
             run_dir = folder / "runs" / f"{arm}-seed{seed}"
@@ -147,7 +156,7 @@ def read_comparison_runs(folder: Path) -> TrainedArms:
                 )
             snapshot = newest_snapshot(run_dir)
             runs[arm, seed] = run_dir, snapshot, generator_of(snapshot)
-    return TrainedArms(setup, list(arms), list(seeds), runs)
+    return TrainedArms(setup, arms, list(seeds), runs)
 
 
 def _run(arm: str, seed: int, snapshot: Snapshot, generator: Generator) -> Record:
@@ -159,6 +168,13 @@ def _run(arm: str, seed: int, snapshot: Snapshot, generator: Generator) -> Recor
         "sha256": weights_sha256(generator),
         "strengths": {name: layer.strength().item() for name, layer in noise_layers(generator).items()},
     }
+
+
+def _commits(folder: Path) -> Record:
+    """The commit that the study was started with, and the one that finished it, where it is another."""
+    begun, now = json.loads((folder / OPTIONS).read_text(encoding="utf-8")), commit()
+    started = begun.get("commit", now)
+    return {"commit": started} | ({} if started == now else {"finished_by": now})
 
 
 def _keep(targets: Targets, folder: Path) -> None:

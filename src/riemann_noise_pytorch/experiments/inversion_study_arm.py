@@ -19,7 +19,7 @@ from riemann_noise_pytorch.experiments.inversion_study_targets import OCCLUDED, 
 from riemann_noise_pytorch.experiments.records import Record, write_records
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.inversion.projector import StepInfo, invert
-from riemann_noise_pytorch.inversion.quality import mse, psnr
+from riemann_noise_pytorch.inversion.quality import GREY_LEVELS, HIGHEST_DB, mse, psnr
 from riemann_noise_pytorch.inversion.reconstruction import reconstruct
 from riemann_noise_pytorch.inversion.results import Inversion
 from riemann_noise_pytorch.metrics.distances import PyramidDistance
@@ -31,10 +31,6 @@ from riemann_noise_pytorch.training.checkpoints import load_generator
 
 SHOWN = 8
 """Pictures kept of every inversion."""
-MOST_DB = 200.0
-"""A PSNR beyond the digits of float32 is written as this, for JSON has no infinity."""
-GREY_LEVELS = 127.5
-"""Of an image in [-1, 1] for each unit."""
 DIGITS = 6
 VISIBLE = "visible"
 
@@ -132,7 +128,7 @@ def scores(images: Tensor, truth: Tensor, masks: Tensor | None) -> Record:
     """
     found = {
         "mse": mse(images, truth),
-        "psnr": psnr(images, truth).clamp(max=MOST_DB),
+        "psnr": psnr(images, truth).clamp(max=HIGHEST_DB),
         "pyramid": PyramidDistance()(images, truth),
     }
     if masks is not None:

@@ -20,11 +20,14 @@ Plain:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import Final, Literal
 
-from riemann_noise_pytorch.experiments.inversion_study_numbers import FOUND_DB, FROZEN
+from riemann_noise_pytorch.experiments.inversion_study_numbers import COMPARED, FROZEN
 from riemann_noise_pytorch.experiments.inversion_study_targets import HARD, PLAIN, SELF
 from riemann_noise_pytorch.experiments.records import Record
+from riemann_noise_pytorch.inversion.quality import FOUND_DB, NO_SPREAD
+from riemann_noise_pytorch.statistics.intervals import critical_t
 
 Outcome = Literal["holds", "does not hold", "not shown"]
 
@@ -35,10 +38,15 @@ ALIKE: Final = 0.1
 """Scores that differ by less than this share are alike: 0.4 dB in a squared error."""
 FEW: Final = 0.5
 """Below this share of their own samples found again, a search tells of itself, too."""
+OF_A_KIND: Final = (len(ARMS) - 1) * len(COMPARED)
+"""Comparisons that the claim asks for on each hard kind: with the other arms, by each score."""
+ON_HARD: Final = OF_A_KIND * len(HARD)
+ON_PLAIN: Final = len(ARMS) * len(COMPARED)
+"""Comparisons on the plain kind: of all pairs of arms, for there are three of both."""
 WORDS: Final = {"off": "off-distribution"}
 """Kinds of targets whose names say too little in a sentence."""
-NOTHING: Final = 0.5
-"""Noise that moves images by less than half a grey level does next to nothing."""
+FEW_SEEDS: Final = 3
+"""With as few, the level of *does not hold* is hardly ever reached."""
 RULE: Final = (
     "Fixed before any run: the claim on hard images holds if Riemannian noise is lower than none and than "
     "Euclidean in squared error and in pyramid distance, all at the 95 % level, on every hard kind; it does "
@@ -67,8 +75,20 @@ class Claim:
     opposed: int
 
 
+def in_order(arms: Sequence[str]) -> list[str]:
+    """Arms in the order of :data:`ARMS`, and others behind, so that each is compared with those before it.
+
+    Example:
+        >>> in_order(["riemannian", "paper", "none", "euclidean"])
+        ['none', 'euclidean', 'riemannian', 'paper']
+    """
+    return sorted(arms, key=lambda arm: ARMS.index(arm) if arm in ARMS else len(ARMS))
+
+
 def claims(comparisons: Sequence[Record], summaries: Sequence[Record]) -> list[Claim]:
     """Judge every hard kind, all hard kinds together, and the plain one; nothing where an arm is missing.
+
+    No part of the claim holds where a comparison is missing that it asks for.
 
     Args:
         comparisons: Records of type ``comparison``.
@@ -79,16 +99,16 @@ def claims(comparisons: Sequence[Record], summaries: Sequence[Record]) -> list[C
     frozen = [c for c in comparisons if c["noise"] == FROZEN]
     mine = [c for c in frozen if {c["arm"], c["against"]} <= set(ARMS)]
     tested = [c for c in mine if c["arm"] == "riemannian" and c["kind"] in HARD]
-    each = [_hard(kind, [c for c in tested if c["kind"] == kind], len(tested)) for kind in HARD]
-    whole = _hard("hard", tested, len(tested))
+    each = [_hard(kind, [c for c in tested if c["kind"] == kind], OF_A_KIND) for kind in HARD]
+    whole = _hard("hard", tested, ON_HARD)
     return [whole, *each, _plain([c for c in mine if c["kind"] == PLAIN], summaries)]
 
 
-def _hard(kind: str, tested: Sequence[Record], family: int) -> Claim:
+def _hard(kind: str, tested: Sequence[Record], asked: int) -> Claim:
     lower = sum(c["shown"] and c["difference"] < 0 for c in tested)
-    higher = sum(c["p_value"] * family <= LEVEL and c["difference"] > 0 for c in tested)
-    outcome: Outcome = "holds" if lower == len(tested) else "does not hold" if higher else "not shown"
-    return Claim(kind, outcome, len(tested), lower, higher)
+    higher = sum(c["p_value"] * ON_HARD <= LEVEL and c["difference"] > 0 for c in tested)
+    outcome: Outcome = "holds" if lower == asked else "does not hold" if higher else "not shown"
+    return Claim(kind, outcome, asked, lower, higher)
 
 
 def _plain(tested: Sequence[Record], summaries: Sequence[Record]) -> Claim:
@@ -97,9 +117,9 @@ def _plain(tested: Sequence[Record], summaries: Sequence[Record]) -> Claim:
     for c in tested:
         margin = ALIKE * own[c["metric"]]["mean"]
         within += -margin < c["low"] and c["high"] < margin
-        apart += c["p_value"] * len(tested) <= LEVEL and abs(c["difference"]) > margin
-    outcome: Outcome = "holds" if within == len(tested) else "does not hold" if apart else "not shown"
-    return Claim(PLAIN, outcome, len(tested), within, apart)
+        apart += c["p_value"] * ON_PLAIN <= LEVEL and abs(c["difference"]) > margin
+    outcome: Outcome = "holds" if within == ON_PLAIN else "does not hold" if apart else "not shown"
+    return Claim(PLAIN, outcome, ON_PLAIN, within, apart)
 
 
 def sentences(
@@ -122,6 +142,8 @@ def sentences(
     return [
         *head,
         *(_of_kind(claim) for claim in found if claim.kind not in ("hard", PLAIN)),
+        *(told for claim in found[1:] if (told := _not_shown(claim, comparisons))),
+        *_of_few_seeds(found, summaries[0]["seeds"]),
         *_of_comparisons(comparisons),
         _check(summaries, arms),
         *(told for arm in arms if (told := _of_noise(arm, summaries))),
@@ -162,6 +184,42 @@ def _of_kind(claim: Claim) -> str:
     )
 
 
+def _not_shown(claim: Claim, comparisons: Sequence[Record]) -> str:
+    """What would have been seen, where the claim stays open; empty where it does not."""
+    if claim.outcome != "not shown":
+        return ""
+    mine = [
+        c
+        for c in comparisons
+        if (c["noise"], c["kind"]) == (FROZEN, claim.kind)
+        and {c["arm"], c["against"]} <= set(ARMS)
+        and (claim.kind == PLAIN or "riemannian" in (c["arm"], c["against"]))
+    ]
+    if not mine:
+        return ""
+    told = []
+    for metric in dict.fromkeys(c["metric"] for c in mine):
+        smallest = sorted(c["smallest_detectable"] for c in mine if c["metric"] == metric)
+        ends = [f"{value:.2g}" for value in (smallest[0], smallest[-1])]
+        span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}, by pair"
+        told.append(f"{COMPARED[metric]} {span}")
+    return (
+        f"Not shown on {WORDS.get(claim.kind, claim.kind)} targets: the smallest difference that "
+        f"{mine[0]['pairs']} seeds would have detected with 80 % probability is, in {'; in '.join(told)}."
+    )
+
+
+def _of_few_seeds(found: Sequence[Claim], seeds: int) -> list[str]:
+    """Why a claim that is not shown cannot well be refuted either, with so few seeds."""
+    if seeds > FEW_SEEDS or all(claim.outcome != "not shown" for claim in found):
+        return []
+    hard, plain = (critical_t(seeds - 1, 1 - LEVEL / family) for family in (ON_HARD, ON_PLAIN))
+    return [
+        f"{seeds} seeds can hardly show that the claim does not hold: that needs a difference of "
+        f"{hard:.0f} standard errors on hard images and {plain:.0f} on plain ones."
+    ]
+
+
 def _of_comparisons(comparisons: Sequence[Record]) -> list[str]:
     """How many differences are shown, and how many chance would show."""
     told = []
@@ -195,11 +253,11 @@ def _of_noise(arm: str, summaries: Sequence[Record]) -> str:
     if not mine:
         return ""
     gains = ", ".join(f"{s['gain']['mean']:+.2f} ({s['kind']})" for s in mine)
-    changes = [s["change"] for s in mine]
+    changes = [s["change"] for s in mine]  # between two draws, which differ by sqrt(2) of their deviation
     worse = sum(s["gain"]["worse"] for s in mine)
     return (
         f"{arm}: optimising the noise with the latents as they are changes the PSNR by {gains} dB"
         f"{f'; {worse} targets got worse' if worse else ''}. Other noise moves its images by "
         f"{min(changes):.1f} to {max(changes):.1f} grey levels of 255, root mean square, by kind of target"
-        f"{': this noise does next to nothing' if max(changes) < NOTHING else ''}."
+        f"{': this noise does next to nothing' if max(changes) / sqrt(2) < NO_SPREAD else ''}."
     )

@@ -11,6 +11,7 @@ from typing import Final
 
 from riemann_noise_pytorch.experiments.inversion_study_targets import HARD, KINDS, OCCLUDED, PLAIN
 from riemann_noise_pytorch.experiments.records import Record
+from riemann_noise_pytorch.inversion.quality import FOUND_DB
 from riemann_noise_pytorch.statistics.intervals import redraw_interval
 from riemann_noise_pytorch.statistics.paired import paired_difference, verdict
 
@@ -21,8 +22,6 @@ COMPARED_KINDS: Final = (PLAIN, *HARD)
 """Samples of the generator itself are other targets for each of them, hence no comparison."""
 FROZEN: Final = "frozen"
 OPTIMISED: Final = "optimised"
-FOUND_DB: Final = 30.0
-"""An image counts as found again from this PSNR on."""
 
 _Scores = dict[tuple[str, int, str], Record]
 

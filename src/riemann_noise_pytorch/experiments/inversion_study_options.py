@@ -65,6 +65,7 @@ class InversionStudyConfig:
             "steps": 1,
             "noise_steps": 1,
             "batch": 1,
+            "seed": 0,
             "workers": 0,
             "threads": 1,
         }

@@ -14,8 +14,8 @@ from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.training.checkpoints import with_new_names
 from riemann_noise_pytorch.training.config import Device
 
-MAY_CHANGE = ("workers",)
-"""Options that a resumed experiment may have of its own, for they change no number."""
+MAY_CHANGE = ("workers", "commit")
+"""What a resumed experiment may have of its own: how it is worked at, and the commit that it goes on with."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 The losses of the rows are summed, so each row's gradient is that of its own loss, and Adam acts on each value
 alone. A row leaves when it is finished or its loss is no longer finite; the best point it has seen is kept.
-What is kept is a point whose loss was computed, with the noise that was on it.
+What is kept is a point whose loss was computed, with the noise that was on it. A loss over few draws of the
+noise is a matter of luck, though, and the least of many the luckiest: where noise is averaged, the kept point
+and the last one are judged again at the end, over more draws that are the same for all.
 """
 
 from collections.abc import Mapping
@@ -12,6 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.inversion.adam import adam_step
 from riemann_noise_pytorch.inversion.held import HeldGenerator
 from riemann_noise_pytorch.inversion.noise_penalty import renormalised
@@ -25,6 +28,9 @@ ENDINGS = ("all steps", "enough", "no longer falling", "diverged")
 ENOUGH, STALLED, DIVERGED = 1, 2, 3
 LATENTS = "latents"
 NOISE = "noise/"
+LAST = "last"
+JUDGING_DRAWS = 64
+"""Draws, at least, by which the points of a stage with averaged noise are judged; or twice its own."""
 
 
 @final
@@ -96,6 +102,7 @@ class Descent:
         rows = (found["endings"] != DIVERGED).nonzero()[:, 0]
         self._live = {"rows": rows, "mark": torch.full_like(found["losses"][rows, number], torch.inf)}
         self._live["marked at"] = torch.zeros_like(rows)
+        self._last = found[LATENTS].clone()
         for name in names:
             self._live[name] = found[name][rows].clone()
             for moment in ("first", "second"):
@@ -108,12 +115,35 @@ class Descent:
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, beside what was found: copies of tensors."""
-        return {name: tensor.detach().clone() for name, tensor in self._live.items()}
+        return {name: tensor.detach().clone() for name, tensor in (self._live | {LAST: self._last}).items()}
 
     def resume(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from a state before ``step``."""
+        """Go on from a state before ``step``.
+
+        Raises:
+            InputError: Something is missing in it.
+        """
         self.step = step
-        self._live = {name: tensors[name].to(own.device, copy=True) for name, own in self._live.items()}
+        taken = moved(tensors, self._live | {LAST: self._last})
+        self._last = taken.pop(LAST)
+        self._live = taken
+
+    @torch.no_grad()
+    def judge(self) -> None:
+        """At the end, where noise is averaged: keep the better of two points by more draws, and its loss."""
+        found, number = self._found, self._number
+        rows = found["losses"][:, number].isfinite().nonzero()[:, 0]
+        if self._stage.noise != "averaged" or len(rows) == 0:
+            return
+        points = found[LATENTS][rows], self._last[rows]
+        draws = range(max(JUDGING_DRAWS, 2 * self._stage.draws))
+        total = found["losses"].new_zeros(2, len(rows))
+        for k in draws:
+            maps = self._draw(derive(self._scene.seed, "judging draw", number, k), rows)
+            total += torch.stack([self._loss(latents, maps, {}, rows)[0] for latents in points])
+        best, last = (total / len(draws)).nan_to_num(nan=torch.inf)
+        found[LATENTS][rows[last < best]] = points[1][last < best]
+        found["losses"][rows, number] = torch.minimum(best, last)
 
     def advance(self) -> Look:
         """Evaluate all active samples, keep what is best, let go of what is finished, and do one step."""
@@ -153,38 +183,40 @@ class Descent:
         return {**variables, LATENTS: latents + strength * self._spread.distance * normal}
 
     def _losses(self, shown: dict[str, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
-        stage, scene = self._stage, self._scene
+        stage = self._stage
         latents = shown.get(LATENTS)
         latents = self._found[LATENTS][rows] if latents is None else latents
         optimised = {name: maps for name, maps in shown.items() if name != LATENTS}
         total: Tensor | None = None
         for maps in self._noises(optimised, rows):
-            images = self._generator.images(latents, stage.space, maps, _of(scene.labels, rows))
-            guess = Guess(
-                images,
-                scene.targets[rows],
-                _of(scene.masks, rows),
-                latents,
-                self._spread.mean,
-                optimised,
-            )
-            losses = total_loss(stage.objectives, guess)
+            losses, images = self._loss(latents, maps, optimised, rows)
             total = losses if total is None else total + losses
         assert total is not None
         return (total / stage.draws if stage.noise == "averaged" else total), images
+
+    def _loss(
+        self, latents: Tensor, maps: dict[str, Tensor], optimised: dict[str, Tensor], rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Losses and images of latents under one set of noise maps."""
+        scene, stage = self._scene, self._stage
+        images = self._generator.images(latents, stage.space, maps, _of(scene.labels, rows))
+        targets, masks = scene.targets[rows], _of(scene.masks, rows)
+        guess = Guess(images, targets, masks, latents, self._spread.mean, optimised)
+        return total_loss(stage.objectives, guess), images
 
     def _noises(self, optimised: dict[str, Tensor], rows: Tensor) -> list[dict[str, Tensor]]:
         """The noise maps of this step, by layer: one set, or one for each draw."""
         if self._stage.noise != "averaged":
             maps = {**{n: m[rows] for n, m in self._found.items() if n.startswith(NOISE)}, **optimised}
             return [{name.removeprefix(NOISE): each for name, each in maps.items()}]
+        seed, here = self._scene.seed, (self._number, self.step)
+        return [self._draw(derive(seed, "draw", *here, k), rows) for k in range(self._stage.draws)]
+
+    def _draw(self, seed: int, rows: Tensor) -> dict[str, Tensor]:
+        """New maps, the same for all restarts of a target."""
         samples = self._scene.samples
-        targets = rows // samples.restarts
-        seeds = (
-            derive(self._scene.seed, "draw", self._number, self.step, k) for k in range(self._stage.draws)
-        )
-        draws = (self._generator.maps(seed, samples.first, samples.targets) for seed in seeds)
-        return [{name: maps[targets] for name, maps in draw.items()} for draw in draws]
+        drawn = self._generator.maps(seed, samples.first, samples.targets)
+        return {name: maps[rows // samples.restarts] for name, maps in drawn.items()}
 
     def _keep(self, look: Look, shown: dict[str, Tensor]) -> None:
         losses = self._found["losses"][look.rows, self._number]
@@ -193,6 +225,8 @@ class Descent:
         self._found["losses"][rows, self._number] = look.losses[better]
         for name in self._names:
             self._found[name][rows] = shown[name].detach()[better]
+        if LATENTS in self._names:
+            self._last[look.rows] = shown[LATENTS].detach()
 
     def _finished(self, look: Look, finite: Tensor) -> Tensor:
         """Which active samples are done, by their own losses."""
@@ -222,6 +256,18 @@ class Descent:
             if self._stage.renormalise and name != LATENTS:
                 value = renormalised(value)
             self._live[name] = value
+
+
+def moved(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of a state, the tensors of some names, copied to where others of these names are.
+
+    Raises:
+        InputError: One is missing.
+    """
+    missing = next((name for name in like if name not in tensors), None)
+    if missing is not None:
+        raise InputError(f"the state lacks '{missing}', so it is damaged or of another version; begin anew")
+    return {name: tensors[name].to(own.device, copy=True) for name, own in like.items()}
 
 
 def _of(rows_of: Tensor | None, rows: Tensor) -> Tensor | None:

@@ -19,6 +19,8 @@ from torch.nn import functional
 
 COARSEST = 8
 """No level is made from one whose shorter side has this many pixels or fewer."""
+ROUNDING = 4
+"""Steps of floating point by which values of a flat plane may leave their mean."""
 
 
 def autocorrelation(noise: Tensor) -> Tensor:
@@ -51,7 +53,14 @@ def levels(noise: Tensor) -> list[Tensor]:
 
 
 def renormalised(noise: Tensor) -> Tensor:
-    """Give every plane of (N, P, H, W) mean 0 and mean square 1; a flat plane becomes 0."""
+    """Give every plane of (N, P, H, W) mean 0 and mean square 1; one that is flat but for rounding becomes 0.
+
+    Example:
+        >>> renormalised(torch.full((1, 1, 2, 2), 0.1)).abs()
+        tensor([[[[0., 0.],
+                  [0., 0.]]]])
+    """
     centred = noise - noise.mean(dim=(2, 3), keepdim=True)
-    power = centred.square().mean(dim=(2, 3), keepdim=True)
-    return centred * torch.where(power > 0, power, torch.ones_like(power)).rsqrt()
+    power, scale = (each.square().mean(dim=(2, 3), keepdim=True) for each in (centred, noise))
+    is_flat = power <= (ROUNDING * torch.finfo(noise.dtype).eps) ** 2 * scale
+    return torch.where(is_flat, 0, centred * torch.where(is_flat, 1, power).rsqrt())

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.inversion.descent import LATENTS, NOISE, Descent, Look, Scene
+from riemann_noise_pytorch.inversion.descent import LATENTS, NOISE, Descent, Look, Scene, moved
 from riemann_noise_pytorch.inversion.held import HeldGenerator, held
 from riemann_noise_pytorch.inversion.recipes import Recipe, Stage, recipe_named
 from riemann_noise_pytorch.inversion.results import Inversion
@@ -160,7 +160,8 @@ class _Run:
         found = self._start(scene)
         begin, step = (0, 0) if state is None else [int(value) for value in state[POSITION][1:]]
         if state is not None:
-            found |= {n: t.to(found[n].device, copy=True) for n, t in _below(FOUND, state).items()}
+            kept = {n: t for n, t in found.items() if self._is_kept(n)}
+            found |= moved(_below(FOUND, state), kept)
         for stage_number in range(begin, len(self._stages)):
             if stage_number > begin:
                 self._lift(found, stage_number, scene)
@@ -172,6 +173,7 @@ class _Run:
             while not descent.is_over:
                 look = descent.advance()
                 self._tell(number, stage_number, descent, found, look)
+            descent.judge()
         found["images"] = self._images(found, scene)
         return found
 
@@ -249,8 +251,9 @@ class _Run:
                 "the state is of another inversion: of other targets, options or seed; give what it was "
                 "begun with, or begin anew"
             )
+        position = moved(state, {POSITION: self._fingerprint})[POSITION]
         self._done = {name: tensor.clone() for name, tensor in _below(DONE, state).items()}
-        return int(state[POSITION][0])
+        return int(position[0])
 
     def _is_kept(self, name: str) -> bool:
         return self._task.recipe.optimises_noise or not name.startswith(NOISE)

@@ -15,6 +15,15 @@ from riemann_noise_pytorch.errors import InputError
 
 RANGE = 2.0
 """From -1 to 1."""
+GREY_LEVELS = 255 / RANGE
+"""Of 255, for each unit of an image."""
+FOUND_DB = 30.0
+"""From this PSNR on an image counts as found again."""
+HIGHEST_DB = 200.0
+"""A PSNR beyond the digits of floats is written as this, for JSON has no infinity."""
+NO_SPREAD = 0.5
+"""Grey levels; noise over whose draws a pixel has a smaller standard deviation does next to nothing, for that
+is lost in rounding to 8 bits."""
 WINDOW = 11
 SIGMA = 1.5
 K1, K2 = 0.01, 0.03
@@ -49,7 +58,17 @@ def psnr(images: Tensor, targets: Tensor) -> Tensor:
         >>> psnr(torch.zeros(1, 3, 8, 8), torch.full((1, 3, 8, 8), 0.2))
         tensor([20.])
     """
-    return 10 * torch.log10(RANGE**2 / mse(images, targets))
+    return decibels(mse(images, targets))
+
+
+def decibels(errors: Tensor) -> Tensor:
+    """PSNR of mean squared errors of images in [-1, 1]; infinite where there is none.
+
+    Example:
+        >>> decibels(torch.tensor([0.04, 0.0]))
+        tensor([20., inf])
+    """
+    return 10 * torch.log10(RANGE**2 / errors)
 
 
 def ssim(images: Tensor, targets: Tensor) -> Tensor:

@@ -47,6 +47,8 @@ class Stage:
         latent: Whether the latents are optimised.
         noise: ``frozen``: the maps stay as they are; ``optimised``: those with positions (H, W) are
             variables; ``averaged``: every step takes ``draws`` new ones, and the loss is its mean over them.
+            At the end of such a stage the best point and the last one are judged over at least 64 draws, the
+            same for all restarts, and the better one is kept with that loss.
         objectives: What is made small.
         steps: Steps of Adam.
         lr: Learning rate.

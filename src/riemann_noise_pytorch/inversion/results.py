@@ -9,7 +9,7 @@ from torch import Tensor
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.inversion.descent import ENDINGS
-from riemann_noise_pytorch.inversion.quality import psnr
+from riemann_noise_pytorch.inversion.quality import FOUND_DB, psnr
 from riemann_noise_pytorch.models.latent_space import Space
 
 
@@ -83,7 +83,7 @@ class Inversion:
 
 
 def success_rate(
-    found: Inversion, targets: Tensor, restarts: int | None = None, *, least_db: float = 30.0
+    found: Inversion, targets: Tensor, restarts: int | None = None, *, least_db: float = FOUND_DB
 ) -> float:
     """The share of targets whose best restart by loss reaches a PSNR.
 

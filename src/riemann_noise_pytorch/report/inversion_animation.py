@@ -68,9 +68,9 @@ def _frames(records: InversionRecords, *, last_only: bool = False) -> list[Image
 
 
 def _picture(image: Maps, tile: tuple[int, int]) -> Image.Image:
-    """One image (C, H, W) at the size of a tile, each pixel a square."""
+    """One image (C, H, W) at the size of a tile, each pixel a square; of RGBA the colours."""
     last = np.moveaxis(np.asarray(image, dtype=np.uint8), 0, -1)
-    found = Image.fromarray(last if last.shape[-1] == 3 else last[..., 0])
+    found = Image.fromarray(np.ascontiguousarray(last[..., :3] if last.shape[-1] in (3, 4) else last[..., 0]))
     return found.resize((tile[1], tile[0]), Image.Resampling.NEAREST)
 
 

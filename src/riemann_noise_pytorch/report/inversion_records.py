@@ -106,7 +106,8 @@ class Summary:
 
     ``spread`` is by how many fresh draws differ among themselves; ``noise_rms`` the root mean square of the
     noise optimised, where drawn noise has about 1.
-    ``rates`` are the shares of images whose best of so many starts has a PSNR above ``least_db``.
+    ``rates`` are the shares of images whose best of so many starts has a PSNR above ``least_db``, its noise
+    frozen.
     """
 
     rates: Mapping[str, float]

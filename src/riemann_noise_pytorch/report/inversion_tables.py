@@ -100,7 +100,8 @@ def notes(records: InversionRecords) -> list[str]:
     """What stands below the scores: how many were found, the noise in numbers, and the distance."""
     summary = records.summary
     rates, least = list(summary.rates.values()), summary.least_db
-    found = [f"above {least:g} dB: {100 * rates[0]:.0f} % of the images"] if len(rates) == 1 else []
+    noise = ", noise frozen" if records.setup.noisy else ""
+    found = [f"above {least:g} dB{noise}: {100 * rates[0]:.0f} % of the images"] if len(rates) == 1 else []
     if summary.spread is not None:
         told = "fresh draws among themselves: standard deviation of a pixel"
         found.append(f"{told} {three_digits(summary.spread)} of 255")

@@ -44,7 +44,8 @@ def grid(images: Maps, columns: int, rows: int, gap: int = 1) -> Picture:
     """Lay images out row by row with clear gaps.
 
     Args:
-        images: uint8 (K, C, H, W); one channel is drawn grey, three as RGB, of others the first.
+        images: uint8 (K, C, H, W); one channel is drawn grey, three as RGB, of four the
+            first three, of others the first.
         columns: Images in a row.
         rows: At most so many rows; fewer if there are not enough images.
         gap: Pixels between neighbours.
@@ -163,7 +164,7 @@ def _colour(values: NDArray[np.float64], name: str) -> Bytes:
 
 def _rgb(images: Maps) -> Bytes:
     last = np.moveaxis(np.asarray(images, dtype=np.uint8), 1, -1)
-    return last if last.shape[-1] == 3 else np.repeat(last[..., :1], 3, axis=-1)
+    return last[..., :3] if last.shape[-1] in (3, 4) else np.repeat(last[..., :1], 3, axis=-1)
 
 
 def _enlarge(pictures: Bytes, tile: tuple[int, int]) -> Bytes:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from riemann_noise_pytorch.data.imageset import to_float, to_uint8
+from riemann_noise_pytorch.experiments.inversion import invert
 from riemann_noise_pytorch.inversion.quality import mse, psnr, ssim
 from riemann_noise_pytorch.inversion.reconstruction import reconstruct
 from riemann_noise_pytorch.metrics.distances import PyramidDistance
@@ -206,6 +207,19 @@ def test_images_of_the_generator_itself_are_found_again_with_more_starts_more_of
     assert list(rates) == ["1", "4", "6"]
     assert rates["1"] <= rates["4"] <= rates["6"] == 1.0
     assert "number of starts: " in records[-1]["sentences"][1]
+
+
+def test_images_count_as_found_by_their_latents_and_not_by_their_noise(folder, tmp_path, monkeypatch):
+    options = {"steps": (20, 60), "lr": (0.1, 1.0), "restarts": 2}
+    records, _, _ = inverted(stylegan2(), [folder], tmp_path / "a", **options)
+    sides = [[record[side]["psnr"] for record in records[1:-1]] for side in ("without", "with")]
+    least = max(sides[0]) + 0.01
+    assert min(sides[1]) > least
+    for threshold, share in ((least, 0), (sorted(sides[0])[1], 2 / 3)):
+        monkeypatch.setattr(invert, "FOUND_DB", threshold)
+        (*_, summary), _, _ = inverted(stylegan2(), [folder], tmp_path / f"{share}", **options)
+        assert summary["rates"]["2"] == pytest.approx(share)
+        assert any("30 dB under frozen noise by the number of starts" in s for s in summary["sentences"])
 
 
 def test_what_a_mask_hides_changes_nothing(folder, tmp_path):

@@ -93,6 +93,19 @@ def test_published_stages_keep_their_numbers_and_ours_take_their_own():
     assert ours[1].lr == published[1].lr
 
 
+def test_in_z_all_starts_are_random_for_its_mean_is_singular():
+    for options in (
+        {"space": "z"},
+        {"recipe": "stylegan2-projector", "space": "z"},
+        {"recipe": "z-restarts"},
+    ):
+        assert plan(STYLE, **options).recipe.start == "sampled"
+    both = plan(STYLE, recipe="stylegan2-projector", space="z")
+    assert both.without.start == "sampled"
+    for options in ({}, {"space": "w"}, {"recipe": "stylegan2-projector"}):
+        assert plan(STYLE, **options).recipe.start == "mean"
+
+
 def test_numbers_are_for_all_stages_or_for_each():
     found = plan(STYLE, steps=(5,), lr=(0.1, 2.0), patience=3, enough=0.5).recipe.stages
     assert [(s.steps, s.lr, s.patience, s.enough) for s in found] == [(5, 0.1, 3, 0.5), (5, 2.0, 3, 0.5)]

@@ -80,7 +80,10 @@ def test_rates_endings_and_masks_are_told():
     rates = {"1": 0.25, "4": 0.5, "6": 1.0}
     found = summed(image(), image(ending="diverged"), rates=rates, masked=True)
     told = " ".join(found["sentences"])
-    assert "above 30 dB by the number of starts: 25 % with 1, 50 % with 4, 100 % with 6." in told
+    shares = "by the number of starts: 25 % with 1, 50 % with 4, 100 % with 6."
+    assert f"above 30 dB under frozen noise {shares}" in told
+    plain = summed(image(20, None, None), strengths={}, maps={}, rates=rates)
+    assert plain["sentences"][1] == f"Share of images above 30 dB {shares}"
     assert "Of 1 image the optimisation diverged; the best state before is kept." in told
     assert "masks hide" in told
 

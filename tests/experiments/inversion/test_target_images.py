@@ -115,6 +115,12 @@ def test_built_in_sets_come_in_the_generators_size():
     assert read("digits", "photos", limit=1798).labels is None
 
 
+def test_built_in_sets_are_made_in_a_size_so_that_none_can_be_refused():
+    with pytest.raises(InputError, match=r"--no-resize has no meaning for digits, .* leave it") as caught:
+        read("digits", shape=(1, 16, 16), limit=2, resize=False)
+    assert "\n" not in str(caught.value)
+
+
 def test_labels_beside_the_images_are_theirs(folder, tmp_path):
     labels = [["a.png", 2], ["b.png", 0], ["cats/0.png", 1]]
     (folder / "dataset.json").write_text(json.dumps({"labels": labels}))

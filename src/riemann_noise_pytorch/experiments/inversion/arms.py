@@ -48,11 +48,13 @@ class Arms:
 
     Args:
         found: The inversion, with the noise where it is sought.
+        searched: The one in which the latents of the side without were found; the same one, or its own.
         without: The side without.
         optimised: The side with the noise that was found; None where none is sought.
     """
 
     found: Inversion
+    searched: Inversion
     without: Side
     optimised: Side | None
 
@@ -144,15 +146,31 @@ def both_arms(
 
     found = _inverted(work, plan.recipe, plan.restarts, Keeper(folder, "inversion", film, told("inversion")))
     if not plan.recipe.optimises_noise:
-        return Arms(found, _side(found, found.best()), None)
+        return Arms(found, found, _side(found, found.best()), None)
     optimised = _with_noise(work, found)
     if plan.without is None:
         chosen = _best_latents(found, plan.latent_stages)
         latents = _rows(found.latents, chosen)
-        return Arms(found, Side(latents, chosen, work.images(latents, found.space)), optimised)
+        return Arms(found, found, Side(latents, chosen, work.images(latents, found.space)), optimised)
     keeper = Keeper(folder, "without", None, told("inversion with frozen noise"))
     other = _inverted(work, plan.without, plan.restarts, keeper)
-    return Arms(found, _side(other, other.best()), optimised)
+    return Arms(found, other, _side(other, other.best()), optimised)
+
+
+def images_of_first(work: Work, plan: Plan, arms: Arms, restarts: int) -> Tensor:
+    """What the latents alone come to from fewer starts: images (N, C, H, W) under frozen noise.
+
+    Args:
+        work: What was inverted.
+        plan: How.
+        arms: What was found.
+        restarts: The first so many starts of each image count.
+    """
+    found = arms.searched
+    if not found.noise:
+        return found.chosen(found.images, restarts)
+    chosen = _best_latents(found, plan.latent_stages, restarts)
+    return work.images(_rows(found.latents, chosen), found.space)
 
 
 def _inverted(work: Work, recipe: Recipe, restarts: int, keeper: Keeper) -> Inversion:
@@ -179,11 +197,12 @@ def _with_noise(work: Work, found: Inversion) -> Side:
     return Side(latents, chosen, work.images(latents, found.space, noise=noise), noise)
 
 
-def _best_latents(found: Inversion, latent_stages: int) -> Tensor:
+def _best_latents(found: Inversion, latent_stages: int, restarts: int | None = None) -> Tensor:
     """The start of each image that was best when the latents were found, of those that got to the noise."""
-    latent_losses, last = found.losses[..., latent_stages - 1], found.losses[..., -1]
+    losses = found.losses[:, :restarts]
+    latent_losses, last = losses[..., latent_stages - 1], losses[..., -1]
     among = latent_losses.where(last.isfinite(), torch.inf)
-    return among.argmin(dim=1).where(last.isfinite().any(dim=1), found.best())
+    return among.argmin(dim=1).where(last.isfinite().any(dim=1), found.best(restarts))
 
 
 def _rows(of_restarts: Tensor, chosen: Tensor) -> Tensor:

@@ -10,11 +10,10 @@ from torch import Tensor
 from riemann_noise_pytorch.experiments.inversion.arms import Side, Work
 from riemann_noise_pytorch.experiments.inversion.quality import Judge, finite
 from riemann_noise_pytorch.inversion.interpolation import latents_between, noise_between
+from riemann_noise_pytorch.inversion.quality import GREY_LEVELS
 from riemann_noise_pytorch.models.latent_space import Space
 from riemann_noise_pytorch.seeds import derive
 
-GREY_LEVELS = 127.5
-"""Grey levels of 255 in a unit of [-1, 1]."""
 SHOWN = 4
 
 

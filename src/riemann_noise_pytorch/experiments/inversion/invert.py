@@ -9,7 +9,14 @@ import torch
 
 from riemann_noise_pytorch.data.imageset import to_float
 from riemann_noise_pytorch.experiments.inversion import results
-from riemann_noise_pytorch.experiments.inversion.arms import Arms, OnLoss, Report, Work, both_arms
+from riemann_noise_pytorch.experiments.inversion.arms import (
+    Arms,
+    OnLoss,
+    Report,
+    Work,
+    both_arms,
+    images_of_first,
+)
 from riemann_noise_pytorch.experiments.inversion.film import Film
 from riemann_noise_pytorch.experiments.inversion.fresh import FreshDraws, fresh_draws, ways
 from riemann_noise_pytorch.experiments.inversion.masks import classes_of, read_masks
@@ -18,12 +25,13 @@ from riemann_noise_pytorch.experiments.inversion.plan import Plan, planned
 from riemann_noise_pytorch.experiments.inversion.quality import Judge, perceptual_of
 from riemann_noise_pytorch.experiments.inversion.results import PICTURES, RECORDS, TENSORS
 from riemann_noise_pytorch.experiments.inversion.subject import Subject, range_warning, subject_of, try_out
-from riemann_noise_pytorch.experiments.inversion.summary import LEAST_DB, Facts, rate_counts, summarised
+from riemann_noise_pytorch.experiments.inversion.summary import Facts, rate_counts, summarised
 from riemann_noise_pytorch.experiments.inversion.target_images import TargetImages, read_targets
 from riemann_noise_pytorch.experiments.inversion.unfinished import Folder
 from riemann_noise_pytorch.experiments.records import Record, setup_record, write_records
 from riemann_noise_pytorch.experiments.resumable import open_folder
 from riemann_noise_pytorch.experiments.targets import Target
+from riemann_noise_pytorch.inversion.quality import FOUND_DB
 from riemann_noise_pytorch.inversion.recipes import Stage
 from riemann_noise_pytorch.inversion.task import Task
 from riemann_noise_pytorch.training.signals import StopRequest
@@ -168,10 +176,10 @@ def _records(
     without = ready.judge.quality(arms.without.images)
     optimised = None if arms.optimised is None else ready.judge.quality(arms.optimised.images)
     each = results.image_records(ready.images.names, arms, without, optimised, fresh)
-    rates = {
-        str(count): float((ready.judge.psnr(found.chosen(found.images, count)) >= LEAST_DB).double().mean())
-        for count in rate_counts(found.restarts)
-    }
+    rates = {}
+    for count in rate_counts(found.restarts):
+        images = images_of_first(ready.work, ready.plan, arms, count)
+        rates[str(count)] = float((ready.judge.psnr(images) >= FOUND_DB).double().mean())
     values = arms.without.latents[0].numel()
     facts = Facts(ready.subject, rates, values, ready.work.masks is not None, config.seed)
     return [

@@ -56,6 +56,8 @@ def planned(config: InvertConfig, subject: Subject, perceptual: Objective) -> Pl
     elif config.recipe is None and recipe.space not in subject.spaces:
         recipe = recipe.changed(space=subject.spaces[-1])
     _require_space(recipe, subject)
+    if recipe.stages[0].space == "z":  # its mean, 0, has no direction, by which many generators normalise
+        recipe = recipe.changed(start="sampled")
     recipe = _with_noise(recipe, config, subject)
     recipe = _with_numbers(recipe.with_perceptual(perceptual), config)
     joint = any(stage.latent and stage.noise == "optimised" for stage in recipe.stages)

@@ -16,13 +16,10 @@ from torch import Tensor
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.inversion.options import InvertConfig
 from riemann_noise_pytorch.inversion.objectives import Guess, Objective, Perceptual, PixelError
-from riemann_noise_pytorch.inversion.quality import RANGE, WINDOW, ssim
+from riemann_noise_pytorch.inversion.quality import HIGHEST_DB, WINDOW, decibels, ssim
 from riemann_noise_pytorch.inversion.vgg_features import VGGFeatures
 from riemann_noise_pytorch.metrics.distances import LPIPSDistance
 from riemann_noise_pytorch.metrics.weights import LPIPS_HEADS, VGG16, PublishedFile
-
-HIGHEST_DB = 200.0
-"""Two equal images have an infinite PSNR, for which JSON has no number."""
 
 
 def perceptual_of(config: InvertConfig) -> Objective:
@@ -113,11 +110,11 @@ class Judge:
         similar = None
         if self._masks is None and min(images.shape[2:]) >= WINDOW:
             similar = torch.cat([self._similarity(images[rows], rows) for rows in self._slices()])
-        return Quality(decibels(errors), errors, torch.cat(distances), similar)
+        return Quality(_written(errors), errors, torch.cat(distances), similar)
 
     def psnr(self, images: Tensor) -> Tensor:
         """PSNR of images (N, C, H, W), one for each target, in dB, (N,)."""
-        return decibels(self._errors(images))
+        return _written(self._errors(images))
 
     def _slices(self) -> Sequence[slice]:
         return [slice(low, low + self._batch) for low in range(0, len(self._targets), self._batch)]
@@ -136,14 +133,9 @@ class Judge:
         return ssim(images.double(), self._targets[rows].double())
 
 
-def decibels(errors: Tensor) -> Tensor:
-    """PSNR of mean squared errors of images in [-1, 1], at most 200.
-
-    Example:
-        >>> decibels(torch.tensor([0.04, 0.0]))
-        tensor([ 20., 200.])
-    """
-    return (10 * torch.log10(RANGE**2 / errors)).clamp(max=HIGHEST_DB)
+def _written(errors: Tensor) -> Tensor:
+    """PSNR of mean squared errors, as records have it."""
+    return decibels(errors).clamp(max=HIGHEST_DB)
 
 
 def finite(value: Any) -> float | None:

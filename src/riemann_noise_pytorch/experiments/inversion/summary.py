@@ -10,14 +10,11 @@ import numpy as np
 
 from riemann_noise_pytorch.experiments.inversion.subject import Subject
 from riemann_noise_pytorch.experiments.records import Record
+from riemann_noise_pytorch.inversion.quality import FOUND_DB, NO_SPREAD
 from riemann_noise_pytorch.seeds import derive
 
-LEAST_DB = 30.0
-"""From here on an image counts as found again."""
 NO_STRENGTH = 1e-3
 """A learned strength below this is told as near 0. It can still matter, where features are as small."""
-NO_SPREAD = 0.5
-"""Grey levels; a smaller deviation is lost in rounding to 8 bits."""
 RESAMPLES = 2000
 
 
@@ -79,7 +76,7 @@ class Facts:
 
     Args:
         subject: The generator.
-        rates: Share of images found again, by the number of starts.
+        rates: Share of images found again by the latents, under frozen noise, by the number of starts.
         latent_values: Values in the latents of an image.
         masked: Whether parts of the images are hidden.
         seed: Of the interval.
@@ -100,7 +97,7 @@ def summarised(images: Sequence[Record], facts: Facts) -> Record:
     record = {
         "record": "summary",
         "rates": facts.rates,
-        "least_db": LEAST_DB,
+        "least_db": FOUND_DB,
         "gain": None if gain is None else vars(gain),
         "strengths": facts.subject.strengths,
         "change": _median(_numbers(fresh, "change")),
@@ -115,7 +112,8 @@ def _sentences(images: Sequence[Record], summary: Record, gain: Gain | None, fac
     told = [_headline(images, gain, subject), *_of_no_noise(summary)]
     if len(rates) > 1:
         each = ", ".join(f"{100 * share:.0f} % with {count}" for count, share in rates.items())
-        told.append(f"Share of images above {LEAST_DB:g} dB by the number of starts: {each}.")
+        noise = " under frozen noise" if subject.draws else ""
+        told.append(f"Share of images above {FOUND_DB:g} dB{noise} by the number of starts: {each}.")
     told += _of_draws(images, summary) + _of_strengths(summary)
     if gain is not None:
         told += _of_maps(summary["noise_rms"], facts)

@@ -114,6 +114,10 @@ def read_fitted(source: FileSource, name: str, shape: ImageShape, resize_filter:
 
 def _images_of(given: Path | str, shape: ImageShape, config: InvertConfig) -> Iterator[_Image]:
     if isinstance(given, str) and builtin_set(given) is not None:
+        if not config.resize:
+            raise InputError(
+                f"--no-resize has no meaning for {given}, which is made in the generator's size; leave it out"
+            )
         yield from _built_in(given, shape, config.resize_filter)
         return
     source, names = files_of(given)
