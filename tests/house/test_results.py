@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from riemann_noise_pytorch.report import difference_table, markdown, read_comparison, summary_table
+from riemann_noise_pytorch.report.inversion_study import read_inversion_study
+from riemann_noise_pytorch.report.inversion_study_tables import difference_table as inversion_differences
+from riemann_noise_pytorch.report.inversion_study_tables import noise_table, score_table
 from riemann_noise_pytorch.report.rescue import read_rescue, rescue_tables
 from riemann_noise_pytorch.report.trap import read_trap, trap_table
 
@@ -27,6 +30,13 @@ def test_a_published_table_is_that_of_its_record(document, folder, table):
 def test_the_published_differences_are_those_of_the_record():
     text = (ROOT / "results" / "README.md").read_text()
     assert markdown(difference_table(read_comparison(ROOT / "results" / "presets-digits"))) in text
+
+
+def test_the_published_tables_of_the_inversion_study_are_those_of_the_record():
+    text = (ROOT / "results" / "README.md").read_text()
+    study = read_inversion_study(ROOT / "results" / "inversion-study")
+    for table in (score_table, inversion_differences, noise_table):
+        assert markdown(table(study)).strip() in text
 
 
 def test_the_published_tables_of_the_rescue_study_are_those_of_the_record():
