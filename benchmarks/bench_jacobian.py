@@ -3,8 +3,8 @@
 The generator is a DCGAN in eval mode without noise, in float64. The rank profile of one latent includes the
 copy in float64, the checks, the tangents of all layers and their singular values. Beside it: the tangents
 alone, and the Jacobian of the image by ``torch.func.jacfwd`` and ``torch.func.jacrev``; the latter in chunks,
-for all rows at once take tens of gigabytes, and once, for it takes a minute. The peak of memory is that of a process of its own, with the
-allocator as it is: what the tangents take beyond what was there before.
+for all rows at once take tens of gigabytes, and once, for it takes a minute. The peak of memory is that of a
+process of its own, with the allocator as it is: what the tangents take beyond what was there before.
 
 Run: python benchmarks/bench_jacobian.py [--resolution 64] [--rounds 9] [--as-it-is] [--record FILE]
 """
