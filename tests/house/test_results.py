@@ -67,6 +67,15 @@ def test_the_published_bias_of_dimensions_is_that_of_the_record():
         assert f"| {record['dimension']} | {cells[0]} | {cells[1]} |" in text
 
 
+def test_the_published_time_of_the_neighbour_search_is_that_of_the_record():
+    text = " ".join((ROOT / "results" / "README.md").read_text().split())
+    lines = (ROOT / "results" / "neighbour-search" / "records.jsonl").read_text().splitlines()
+    (search,) = (record for line in lines if (record := json.loads(line))["record"] == "search")
+    seconds, ratio = search["seconds"], search["seconds"] / search["products_s"]
+    assert f"{search['points']:,} points of {search['size']:,} values" in text
+    assert f"take {seconds:.0f} s on 2 threads, {ratio:.2f} times the matrix products" in text
+
+
 def test_every_trained_arm_of_the_demo_is_near_the_real_images():
     comparison = read_comparison(ROOT / "results" / "demo")
     (reference,) = (r for r in comparison.references if r.metric == "swd")
