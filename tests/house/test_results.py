@@ -10,6 +10,8 @@ from riemann_noise_pytorch.report.inversion_study import read_inversion_study
 from riemann_noise_pytorch.report.inversion_study_tables import difference_table as inversion_differences
 from riemann_noise_pytorch.report.inversion_study_tables import noise_table, score_table
 from riemann_noise_pytorch.report.rescue import read_rescue, rescue_tables
+from riemann_noise_pytorch.report.toy_records import read_toy
+from riemann_noise_pytorch.report.toy_tables import toy_table
 from riemann_noise_pytorch.report.trap import read_trap, trap_table
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +32,13 @@ def test_a_published_table_is_that_of_its_record(document, folder, table):
 def test_the_published_differences_are_those_of_the_record():
     text = (ROOT / "results" / "README.md").read_text()
     assert markdown(difference_table(read_comparison(ROOT / "results" / "presets-digits"))) in text
+
+
+def test_the_published_table_of_the_toy_is_that_of_the_record():
+    text = (ROOT / "results" / "README.md").read_text()
+    toy = read_toy(ROOT / "results" / "toy")
+    assert markdown(toy_table(toy)).strip() in text
+    assert toy.setup.steps[-1] >= 30_000
 
 
 def test_the_published_tables_of_the_inversion_study_are_those_of_the_record():

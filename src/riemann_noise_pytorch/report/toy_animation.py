@@ -12,6 +12,8 @@ from riemann_noise_pytorch.report.toy_figure import FAR_SHARE, KEY, NEAR, REACH
 from riemann_noise_pytorch.report.toy_records import Arm, ToyRecords
 
 SIDE, GAP, HEAD, NAMES = 168, 12, 38, 40
+ROOM, LINE = 480, 16
+"""In a narrower frame the key has a line of its own."""
 FINE = 3
 """Frames are drawn so many times larger, and then reduced: that smooths their points."""
 MOST_FRAMES = 50
@@ -61,13 +63,16 @@ def _frame(records: ToyRecords, checkpoint: int) -> Image.Image:
     losses = list(dict.fromkeys(arm.generator_loss for arm in records.arms))
     rows = {loss: [arm for arm in records.arms if arm.generator_loss == loss] for loss in losses}
     width = max(map(len, rows.values())) * (SIDE + GAP) + GAP
-    sheet = Image.new("RGB", (FINE * width, FINE * (HEAD + len(rows) * (SIDE + NAMES))), LIGHT.paper)
+    beside = width >= ROOM
+    head = HEAD if beside else HEAD + LINE
+    sheet = Image.new("RGB", (FINE * width, FINE * (head + len(rows) * (SIDE + NAMES))), LIGHT.paper)
     pen = ImageDraw.Draw(sheet)
     step = f"{records.setup.steps[checkpoint]:,} of {records.setup.steps[-1]:,} steps"
     _write(pen, GAP, 8, step, 15, LIGHT.ink)
-    _write(pen, width - GAP, 12, KEY, 11, LIGHT.muted, anchor="ra")
+    place = (width - GAP, 12, "ra") if beside else (GAP, 12 + LINE, "la")
+    _write(pen, *place[:2], KEY, 11, LIGHT.muted, anchor=place[2])
     for row, (loss, arms) in enumerate(rows.items()):
-        top = HEAD + row * (SIDE + NAMES)
+        top = head + row * (SIDE + NAMES)
         for column, arm in enumerate(arms):
             left = GAP + column * (SIDE + GAP)
             _write(pen, left, top - 2, _label(arm), 11, LIGHT.ink)
