@@ -414,11 +414,15 @@ def test_a_signal_finishes_the_step_and_writes_a_snapshot(tmp_path, number):
 
 def test_a_second_signal_after_a_while_acts_as_before(monkeypatch):
     monkeypatch.setattr("riemann_noise_pytorch.training.signals.PATIENCE_S", -1.0)
-    with StopRequest() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.number == signal.SIGINT
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job ignores
+    try:
+        with StopRequest() as stop:
             signal.raise_signal(signal.SIGINT)
+            assert stop.number == signal.SIGINT
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_repeated_delivery_of_one_signal_is_no_second_one():
