@@ -1,6 +1,7 @@
 """Published numbers are rebuilt from committed records, and the demo keeps its promises."""
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_the_published_tables_of_the_inversion_study_are_those_of_the_record():
     study = read_inversion_study(ROOT / "results" / "inversion-study")
     for table in (score_table, inversion_differences, noise_table):
         assert markdown(table(study)).strip() in text
+
+
+def test_the_published_tables_of_the_inversion_rates_are_those_of_the_record(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    text = (ROOT / "results" / "README.md").read_text()
+    lines = (ROOT / "results" / "inversion-rates" / "records.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    tables = runpy.run_path(str(ROOT / "benchmarks" / "inversion_rates.py"))["tables"](records[1:])
+    assert all(markdown(table).strip() in text for table in tables)
+    assert all(sentence in text for sentence in records[-1]["sentences"])
 
 
 def test_the_published_tables_of_the_rescue_study_are_those_of_the_record():
