@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import statistics
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,11 @@ def test_the_published_tables_of_the_inversion_rates_are_those_of_the_record(mon
     tables = runpy.run_path(str(ROOT / "benchmarks" / "inversion_rates.py"))["tables"](records[1:])
     assert all(markdown(table).strip() in text for table in tables)
     assert all(sentence in text for sentence in records[-1]["sentences"])
+    guide = " ".join((ROOT / "docs" / "inversion.md").read_text().split())
+    (found,) = (r for r in records if r["record"] == "gain" and r["generator"] == "stylegan2-eni")
+    frozen, optimised = (statistics.median(found[side]) for side in ("without", "with"))
+    assert f"a median of {frozen:.1f} dB under frozen noise and {optimised:.1f} dB with it" in guide
+    assert f"in {found['s']:.0f} s" in guide
 
 
 def test_the_published_tables_of_the_rescue_study_are_those_of_the_record():
