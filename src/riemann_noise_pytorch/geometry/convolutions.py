@@ -1,8 +1,7 @@
 r"""Convolutions of many tangents as one product with the weight.
 
 On a CPU, torch's convolutions in float64 go one sample after the other, and each reads the whole weight.
-Where a sample has few positions that is most of the work: 50 tangents of 4x4 positions and a weight of 512 x
-256 x 4 x 4 take six times as long as
+Where a sample has few positions that is most of the work, and one product does without it:
 
 .. math:: Y = \operatorname{fold}(X W) \quad\text{or}\quad Y = \operatorname{unfold}(X) W^T
 
