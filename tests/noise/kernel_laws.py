@@ -124,7 +124,7 @@ def compare_layer(monkeypatch, layer, mu, noise, upstream, tolerance=1e-5):
     found, done = with_count(monkeypatch, lambda: compute(mu, noise, upstream))
     layer.double()
     with monkeypatch.context() as patch:
-        patch.setattr(fused, "_is_ordinary", lambda tensors: False)
+        patch.setattr(fused, "is_ordinary", lambda tensors: False)
         exact = compute(mu.double(), None if noise is None else noise.double(), upstream.double())
     assert len(found) == len(exact)
     for one, other in zip(found, exact, strict=True):
@@ -326,5 +326,5 @@ def test_without_gradients_the_kernels_do_the_work_too(monkeypatch):
     found, done = with_count(monkeypatch, lambda: layer(mu))
     assert done == {"identified": 1, "injected": 1}
     with monkeypatch.context() as patch:
-        patch.setattr(fused, "_is_ordinary", lambda tensors: False)
+        patch.setattr(fused, "is_ordinary", lambda tensors: False)
         near(found, layer(mu))

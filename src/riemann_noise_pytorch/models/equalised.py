@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from riemann_noise_pytorch.models.convolution import conv3x3
 from riemann_noise_pytorch.models.resampling import halving_conv
 
 SLOPE = 0.2
@@ -41,7 +42,7 @@ def activate(x: Tensor) -> Tensor:
     root of 2 instead of the result, which is large.
     """
     x = F.leaky_relu(x, SLOPE)
-    return x.clamp(-CLAMP, CLAMP) if is_half(x) else x
+    return F.hardtanh(x, -CLAMP, CLAMP) if is_half(x) else x
 
 
 class EqualisedLayer(nn.Module):
@@ -147,6 +148,8 @@ class EqualisedConv2d(EqualisedLayer):
         bias = None if self.bias is None else (self.bias * gain).to(x.dtype)
         if self.down:
             x = halving_conv(x, weight, bias)
+        elif self.weight.shape[-1] == 3:
+            x = conv3x3(x, weight, bias)
         else:
             x = F.conv2d(x, weight, bias, padding=self.weight.shape[-1] // 2)
         return activate(x) if self.activated else x

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from riemann_noise_pytorch.models.convolution import conv3x3
 from riemann_noise_pytorch.models.resampling import doubling_conv
 
 EPSILON = 1e-8
@@ -93,7 +94,7 @@ def _fused(x: Tensor, weight: Tensor, style: Tensor, scale: Tensor | None, up: b
 
 def _convolved(x: Tensor, weight: Tensor, up: bool, groups: int = 1) -> Tensor:
     if not up:
-        return F.conv2d(x, weight, padding=weight.shape[-1] // 2, groups=groups)
+        return conv3x3(x, weight) if groups == 1 else F.conv2d(x, weight, padding=1, groups=groups)
     outputs, inputs, *kernel = weight.shape
     by_input = weight.view(groups, outputs // groups, inputs, *kernel).transpose(1, 2).flatten(0, 1)
     return doubling_conv(x, by_input, groups)

@@ -21,8 +21,7 @@ way of second derivatives, and what the transforms of ``torch.func``, forward mo
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.autograd import forward_ad
+from torch import Tensor
 
 from riemann_noise_pytorch.noise import passes
 from riemann_noise_pytorch.noise.functional import (
@@ -31,6 +30,7 @@ from riemann_noise_pytorch.noise.functional import (
     riemannian_injection,
 )
 from riemann_noise_pytorch.noise.kernels.choice import attempt
+from riemann_noise_pytorch.noise.ordinary import is_ordinary
 from riemann_noise_pytorch.noise.readings import Reading
 from riemann_noise_pytorch.noise.switches import IDENTIFIERS
 
@@ -58,7 +58,7 @@ def shaped_injection(
         The features with noise, of the shape and dtype of ``mu``.
     """
     tensors = [t for t in (mu, epsilon, w, *parameters) if isinstance(t, Tensor)]
-    if not _is_ordinary(tensors):
+    if not is_ordinary(tensors):
         return plain(reading, mu, epsilon, w, *parameters)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         if mu.device.type == "cpu" and mu.numel() < LARGE_MAP:
@@ -112,7 +112,7 @@ class _Injection(torch.autograd.Function):
         strength = ctx.fixed_w if w is None else w
         inputs = [mu, epsilon, strength, *parameters]
         needed = ctx.needs_input_grad[1:]
-        if torch.is_grad_enabled() or not _is_ordinary(upstream):
+        if torch.is_grad_enabled() or not is_ordinary(upstream):
             gradients = _differentiable_gradients(ctx.reading, upstream[0], inputs, needed)
         else:
             gradients = _gradients(ctx.reading, upstream[0], mu_tilde, inputs, needed)
@@ -127,23 +127,6 @@ def _injected(
     if done is not None:
         return done
     return passes.shaped(mu, reading(mu_tilde, *parameters), epsilon, w)
-
-
-def _is_ordinary(tensors: Any) -> bool:
-    """Whether tensors are mere numbers in memory: no duals, not wrapped, traced or faked by anything."""
-    if not all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors):
-        return False  # of a mode's own, such as FakeTensor
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[no-untyped-call, attr-defined]
-        return False
-    try:
-        for tensor in tensors:
-            tensor.data_ptr()  # wrappers of torch.func have no memory of their own
-            dual = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
-            if dual.tangent is not None:
-                return False
-    except RuntimeError:
-        return False
-    return True
 
 
 def _differentiable_gradients(
