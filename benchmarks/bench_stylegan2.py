@@ -2,7 +2,7 @@
 
 A cycle is 16 iterations of this package's own training step with config e's widths: R1 once, the path length
 four times. Every arm takes a step in turn, so a slow spell meets them all. The share of the peak counts the
-operations that the formulas of a cycle need, not those executed: Winograd's way saves some, and may exceed it.
+operations that the formulas of a cycle need, not those executed; Winograd's way saves some, and may exceed 1.
 
     main step, an image:  G forward, G backward (twice a forward); D forward on a generated and a real image,
                           D backward for both (twice each); D forward and backward to the image for G's loss
@@ -237,13 +237,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--size", type=int, nargs=2, action="append", metavar=("PIXELS", "BATCH"))
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, help="all; on a GPU but the last")
     parser.add_argument("--cycles", type=int, default=1)
     parser.add_argument("--peer", action="store_true", help="also time the pip package stylegan2_pytorch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only-tuned", action="store_true", help="leave out the allocator as it is")
     parser.add_argument("--record", type=Path, help="append the results to this file")
     options = parser.parse_args()
+    options.arms = options.arms or [arm for arm in ARMS if arm != DIRECT or options.device == "cpu"]
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     sizes = [
