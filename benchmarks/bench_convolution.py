@@ -16,7 +16,7 @@ import torch
 from measuring import interleaved, ratio, record
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
-from torch.nn.grad import conv2d_weight
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from riemann_noise_pytorch.cli.allocator import keep_big_buffers
 from riemann_noise_pytorch.models import winograd
@@ -31,7 +31,7 @@ def ways(x: Tensor, weight: Tensor, upstream: Tensor) -> dict[str, tuple[Callabl
         "forward": (lambda: winograd.convolved(x, weight), lambda: F.conv2d(x, weight, padding=1)),
         "by features": (
             lambda: winograd.convolved(upstream, weight, transposed=True),
-            lambda: F.conv_transpose2d(upstream, weight, padding=1),
+            lambda: conv2d_input(x.shape, weight, upstream, padding=1),
         ),
         "by kernel": (
             lambda: winograd.kernel_gradient(x, upstream),

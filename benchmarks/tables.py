@@ -65,6 +65,22 @@ def stylegan2_table(result: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
+def convolution_table() -> str:
+    """How many times as long torch's 3x3 convolution takes as Winograd's way, and what either rounds off."""
+    rows = [
+        "| precision | features | forward | by features | by kernel | limit | rounding | torch's |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for result in newest("convolution-cpu").values():
+        operations = result["operations"]
+        cells = [f"{row['torch_to_ours']['ratio']:.2f}" for row in operations.values()]
+        forward = operations["forward"]
+        cells += [f"{forward['limit']:.2f}", *(f"{error:.0e}" for error in forward["error"])]
+        size = " x ".join(map(str, result["shape"]))
+        rows.append(f"| {result['dtype']} | {size} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
 def metrics_table() -> str:
     """What the statistics of features cost, beside those of others."""
     rows = ["| statistic | case | seconds | to ours |", "| --- | --- | ---: | ---: |"]
@@ -95,6 +111,7 @@ def tables() -> dict[str, str]:
         f"stylegan2 {r['resolution']}x{r['resolution']}, allocator {r['allocator']}": stylegan2_table(r)
         for r in newest("stylegan2-cpu").values()
     }
+    shown["convolution"] = convolution_table()
     shown["regularizers"] = regularizers_table(list(newest("regularizers-cpu").values()))
     return shown | {"training": training_table(), "metrics": metrics_table()}
 

@@ -9,7 +9,7 @@ import pytest
 from riemann_noise_pytorch.cli.allocator import OFF
 from riemann_noise_pytorch.cli.main import main
 from riemann_noise_pytorch.experiments import resumable
-from tests.experiments.test_gan_inversion import run_here
+from tests.experiments.inversion_study.test_study import run_here
 from tests.experiments.tiny_comparison import tiny_comparison
 
 TINY = "--images 3 --restarts 2 --steps 3 --noise-steps 3"

@@ -62,10 +62,25 @@ def test_condition_numbers_are_timed_beside_the_passes_that_they_are_made_of(run
     assert len(printed) == 3
 
 
+def test_convolutions_are_timed_both_ways_with_what_they_round_off(run, tmp_path):
+    record = tmp_path / "convolution.jsonl"
+    size = ("--shape", "2", "8", "8", "--rounds", "2", "--threads", "1", "--record", str(record))
+    printed = run("bench_convolution.py", *size)
+    results = json.loads(record.read_text())["results"]
+    assert {result["dtype"]: result["operations"]["forward"]["limit"] for result in results} == {
+        "bfloat16": 2.25,
+        "float32": 4.0,
+    }
+    assert len(printed) == 3
+    for result in results:
+        assert all(row["torch_to_ours"]["ratio"] > 0 for row in result["operations"].values())
+        assert all(ours < 0.02 for ours, _ in (row["error"] for row in result["operations"].values()))
+
+
 @pytest.mark.slow
 def test_curves_in_half_precision_are_compared_with_those_of_other_seeds(run, tmp_path):
     record = tmp_path / "precision.jsonl"
-    size = ("--steps", "20", "--batch", "4", "--others", "1", "--record", str(record))
+    size = ("--steps", "20", "--batch", "4", "--channels", "64", "--others", "1", "--record", str(record))
     printed = run("bench_stylegan2_precision.py", *size)
     assert [line.split(":")[0] for line in printed] == ["loss_g", "loss_d"]
     for result in json.loads(record.read_text())["results"]:
@@ -98,6 +113,7 @@ def test_the_published_tables_are_those_of_the_records(monkeypatch):
         "stylegan2 128x128, allocator as it is",
         f"stylegan2 64x64, {kept}",
         f"stylegan2 128x128, {kept}",
+        "convolution",
         "regularizers",
     }
 

@@ -11,7 +11,7 @@ import torch
 from riemann_noise_pytorch.cli.inversion_study import InversionStudyOptions
 from riemann_noise_pytorch.cli.invert import InvertOptions
 from riemann_noise_pytorch.cli.options import parse
-from riemann_noise_pytorch.experiments.inversion_study_targets import DEGREES
+from riemann_noise_pytorch.experiments.inversion_study.targets import DEGREES
 from riemann_noise_pytorch.inversion.recipes import RECIPES, Stage
 
 ROOT = Path(__file__).parents[2]

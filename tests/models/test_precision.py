@@ -4,6 +4,7 @@ from torch import nn
 
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.models.dcgan import DCGANGenerator
+from riemann_noise_pytorch.models.equalised import activate
 from riemann_noise_pytorch.models.precision import first_non_finite, in_full_precision, use_half
 from riemann_noise_pytorch.models.stylegan2 import StyleGAN2Generator
 from riemann_noise_pytorch.models.stylegan2_discriminator import StyleGAN2Discriminator
@@ -180,3 +181,13 @@ def test_what_cannot_be_in_half_precision_is_refused():
         use_half(generator(), torch.float16, -1)
     with pytest.raises(InputError, match="DCGANGenerator has no blocks that can be in half precision"):
         use_half(DCGANGenerator(16, width=2), torch.float16, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_activations_in_half_precision_have_no_derivative_beyond_their_bound(dtype):
+    x = torch.tensor([255.0, 257.0, 1e4, -5.0, -1200.0, -1400.0, torch.nan], dtype=dtype, requires_grad=True)
+    y = activate(x)
+    assert y[:6].tolist() == pytest.approx([255, 256, 256, -1, -240, -256], rel=0.01)
+    assert y[6].isnan()
+    (slope,) = torch.autograd.grad(y[:6].sum(), x)
+    assert slope[:6].tolist() == pytest.approx([1, 0, 0, 0.2, 0.2, 0], abs=1e-3)

@@ -6,10 +6,10 @@ import json
 import numpy as np
 from safetensors.numpy import save_file
 
-from riemann_noise_pytorch.experiments.inversion_study_claim import ARMS, RULE, claims, sentences
-from riemann_noise_pytorch.experiments.inversion_study_numbers import comparisons, summaries
-from riemann_noise_pytorch.experiments.inversion_study_targets import KINDS, SELF
-from tests.experiments.study_scores import IMAGES, SEEDS, fabricated
+from riemann_noise_pytorch.experiments.inversion_study.claim import ARMS, RULE, claims, sentences
+from riemann_noise_pytorch.experiments.inversion_study.numbers import comparisons, summaries
+from riemann_noise_pytorch.experiments.inversion_study.targets import KINDS, SELF
+from tests.experiments.inversion_study.study_scores import IMAGES, SEEDS, fabricated
 
 
 def records(*, seeds=SEEDS, told=None):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.inversion_study_targets import KINDS
+from riemann_noise_pytorch.experiments.inversion_study.targets import KINDS
 from riemann_noise_pytorch.report.inversion_study import read_inversion_study
 from riemann_noise_pytorch.report.inversion_study_figures import write_study_figure
 from riemann_noise_pytorch.report.inversion_study_page import write_inversion_study_page

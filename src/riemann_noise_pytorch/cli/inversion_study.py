@@ -9,7 +9,7 @@ import tyro
 
 from riemann_noise_pytorch.cli.allocator import keep_big_buffers
 from riemann_noise_pytorch.cli.options import parse
-from riemann_noise_pytorch.experiments.inversion_study_options import InversionStudyConfig
+from riemann_noise_pytorch.experiments.inversion_study.options import InversionStudyConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
 
     from riemann_noise_pytorch.cli.compare import make_console
     from riemann_noise_pytorch.cli.compare_progress import CompareDisplay
-    from riemann_noise_pytorch.experiments.gan_inversion import inversion_study
+    from riemann_noise_pytorch.experiments.inversion_study.study import inversion_study
 
     with CompareDisplay(make_console(stderr=True), stages=STAGES) as display:
         inversion_study(

@@ -9,7 +9,7 @@ import tyro
 
 from riemann_noise_pytorch.cli.allocator import keep_big_buffers
 from riemann_noise_pytorch.cli.options import parse
-from riemann_noise_pytorch.experiments.rescue_options import RescueConfig
+from riemann_noise_pytorch.experiments.rescue.options import RescueConfig
 
 STAGES = {"training": (0.0, 0.95), "recall": (0.95, 1.0)}
 """Where in a task's time a stage begins and ends, roughly."""
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
 
     from riemann_noise_pytorch.cli.compare import make_console
     from riemann_noise_pytorch.cli.compare_progress import CompareDisplay
-    from riemann_noise_pytorch.experiments.rescue_study import DATA, rescue_study
+    from riemann_noise_pytorch.experiments.rescue.study import DATA, rescue_study
 
     with CompareDisplay(make_console(stderr=True), stages=STAGES, reference=DATA) as display:
         rescue_study(options.config, options.out, resume=options.resume, on_progress=display.update)

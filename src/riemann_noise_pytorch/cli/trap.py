@@ -9,7 +9,7 @@ import tyro
 
 from riemann_noise_pytorch.cli.allocator import keep_big_buffers
 from riemann_noise_pytorch.cli.options import parse
-from riemann_noise_pytorch.experiments.trap_options import TrapConfig
+from riemann_noise_pytorch.experiments.trap.options import TrapConfig
 
 STAGES = {
     "training": (0.0, 0.75),
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
 
     from riemann_noise_pytorch.cli.compare import make_console
     from riemann_noise_pytorch.cli.compare_progress import CompareDisplay
-    from riemann_noise_pytorch.experiments.dimension_trap import DATA, dimension_trap
+    from riemann_noise_pytorch.experiments.trap.study import DATA, dimension_trap
 
     with CompareDisplay(make_console(stderr=True), stages=STAGES, reference=DATA) as display:
         dimension_trap(options.config, options.out, resume=options.resume, on_progress=display.update)

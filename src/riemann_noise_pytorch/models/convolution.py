@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
-from torch.nn.grad import conv2d_weight
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from riemann_noise_pytorch.models import winograd
 from riemann_noise_pytorch.noise.ordinary import is_ordinary
+from riemann_noise_pytorch.statistics.products import keeps_float32
 
 LEAST_PIXELS = 1024
 """Pixels of all samples, below which evaluating the kernels costs more than it saves."""
@@ -56,15 +57,14 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (N, O, H, W).
     """
-    if _serves(x, weight, *weight.shape[:2]) and x.is_contiguous(memory_format=torch.channels_last):
-        try:
-            result: Tensor = _Convolution.apply(x, weight, bias, False)
-        except RuntimeError as error:
-            if "functorch" not in str(error):  # a transform is at work that none of these tensors shows
-                raise
-        else:
-            return result
-    return F.conv2d(x, weight, bias, padding=1)
+    served = (
+        not torch.compiler.is_compiling()
+        and _matches(x, weight, bias)
+        and _serves(x, weight, *weight.shape[:2])
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )
+    done = _attempt(_Convolution, x, weight, bias, False) if served else None
+    return F.conv2d(x, weight, bias, padding=1) if done is None else done
 
 
 class _Convolution(torch.autograd.Function):
@@ -107,26 +107,55 @@ class _KernelGradient(torch.autograd.Function):
 
 
 def _convolved(x: Tensor, weight: Tensor, transposed: bool) -> Tensor:
-    if _serves(x, weight, *weight.shape[:2]):
-        result: Tensor = _Convolution.apply(x, weight, None, transposed)
-        return result
-    return (F.conv_transpose2d if transposed else F.conv2d)(x, weight, padding=1)
+    done = (
+        _attempt(_Convolution, x, weight, None, transposed) if _serves(x, weight, *weight.shape[:2]) else None
+    )
+    if done is not None:
+        return done
+    with torch.autocast("cpu", enabled=False):  # a derivative keeps the precision of what is differentiated
+        if transposed:
+            shape = [x.shape[0], weight.shape[1], *x.shape[2:]]
+            by_input: Tensor = conv2d_input(shape, weight, x, padding=1)  # type: ignore[no-untyped-call]
+            return by_input
+        return F.conv2d(x, weight, padding=1)
 
 
 def _kernel_gradient(x: Tensor, g: Tensor) -> Tensor:
     inputs, outputs = x.shape[1], g.shape[1]
-    if _serves(x, g, inputs, outputs):
-        result: Tensor = _KernelGradient.apply(x, g)
-        return result
-    gradient: Tensor = conv2d_weight(x, (outputs, inputs, 3, 3), g, padding=1)  # type: ignore[no-untyped-call]
-    return gradient
+    done = _attempt(_KernelGradient, x, g) if _serves(x, g, inputs, outputs) else None
+    if done is not None:
+        return done
+    by_kernel: Tensor = conv2d_weight(x, [outputs, inputs, 3, 3], g, padding=1)  # type: ignore[no-untyped-call]
+    return by_kernel
+
+
+def _attempt(function: type[torch.autograd.Function], *arguments: Any) -> Tensor | None:
+    """Apply a function; None where a transform is at work that none of its arguments shows."""
+    try:
+        result: Tensor = function.apply(*arguments)
+    except RuntimeError as error:
+        if "functorch" not in str(error):
+            raise
+        return None
+    return result
+
+
+def _matches(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether the arguments are of one convolution; for others, torch says what is wrong with them."""
+    if x.ndim != 4 or weight.ndim != 4 or weight.shape[1:] != (x.shape[1], 3, 3):
+        return False
+    return bias is None or (is_ordinary([bias]) and bias.dtype == x.dtype and bias.shape == weight.shape[:1])
 
 
 def _serves(x: Tensor, other: Tensor, *channels: int) -> bool:
     """Whether Winograd's way is possible and faster: features, what they meet, and channels in and out."""
     if x.dtype not in winograd.FILTERINGS or _direct.get() or not is_ordinary([x, other]):
         return False
-    if x.device.type != "cpu" or other.dtype != x.dtype or torch.is_autocast_enabled("cpu"):
+    if (
+        {x.device.type, other.device.type} != {"cpu"}
+        or other.dtype != x.dtype
+        or torch.is_autocast_enabled("cpu")
+    ):
         return False
     samples, _, height, width = x.shape
     size = winograd.FILTERINGS[x.dtype].size
@@ -134,11 +163,12 @@ def _serves(x: Tensor, other: Tensor, *channels: int) -> bool:
         min(channels) >= LEAST_CHANNELS[x.dtype]
         and samples * height * width >= LEAST_PIXELS
         and height % size == width % size == 0
-        and not (x.dtype == torch.bfloat16 and _multiplies_tiles())
+        and (_multiplies_bfloat16() if x.dtype == torch.bfloat16 else keeps_float32())
     )
 
 
 @functools.cache
-def _multiplies_tiles() -> bool:
-    """Whether the processor has a unit for products of matrices in bfloat16, which favours torch's way."""
-    return bool(torch.cpu._is_amx_tile_supported())
+def _multiplies_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16, but by no unit for matrices, which favours torch's way."""
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("avx512_bf16")) and not can.get("amx_bf16")

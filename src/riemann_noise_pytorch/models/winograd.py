@@ -6,7 +6,8 @@ A tile d of the features and a kernel g are polynomials: both are evaluated at a
 and the result is interpolated. What is multiplied at one point, over all tiles and channels, is a product of
 matrices. Tiles of 4x4 results take a quarter of the multiplications, tiles of 2x2 results four ninths; but
 evaluations round, those of larger tiles more. So float32 has tiles of 4x4, which make rounding errors two to
-ten times as large (2e-6 of the result), and bfloat16 tiles of 2x2, which make them four times as large.
+ten times as large (2e-6 of the result), and bfloat16 tiles of 2x2, which make them four times as large. An
+error is one of its tile: a number that is not finite makes all results of its tiles NaN.
 
 References:
     Lavin and Gray (2016), Fast algorithms for convolutional neural networks, arXiv:1509.09308;
@@ -21,7 +22,10 @@ from torch import Tensor
 
 Parts = Sequence[Tensor] | Tensor
 ROWS = 256
-"""Tiles per thread in one product of matrices: enough for its speed, few enough to stay in the cache."""
+"""Tiles per thread in one product of matrices: enough for its speed, few enough to stay in the cache; twice
+and half as many are as fast on two cores. Sums over samples depend on it, and so on the number of threads."""
+MOST_THREADS = 8
+"""Threads for which the tiles grow, which bounds the memory: 300 MiB with 512 channels in float32."""
 
 
 class Filtering(NamedTuple):
@@ -121,20 +125,13 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, transpos
     Returns:
         (N, O, H, W), channels last.
     """
-    filtering = FILTERINGS[x.dtype]
-    size, kernels = filtering.size, _kernels(weight, transposed)
+    kernels = _kernels(weight, transposed)
     samples, _, height, width = x.shape
-    outputs = kernels.shape[2]
-    y = x.new_empty(samples, height // size, size, width // size, size, outputs)
+    shape = (samples, kernels.shape[2], height, width)
+    y = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     for part, tiles in _tiles(x):
-        products = torch.bmm(tiles.flatten(2, 4).flatten(0, 1), kernels)
-        if bias is not None:
-            products[size + 3] += bias  # at the point 1 of both axes: interpolated, it is constant
-        columns = products.view(size + 2, size + 2, *tiles.shape[2:5], outputs)
-        rows = x.new_empty(size, *columns.shape[1:])
-        filtering.interpolate(columns, rows)
-        filtering.interpolate(rows.unbind(1), y[part].permute(4, 2, 0, 1, 3, 5))
-    return y.view(samples, height, width, outputs).permute(0, 3, 1, 2)
+        _interpolate(torch.bmm(tiles.flatten(2, 4).flatten(0, 1), kernels), bias, y[part])
+    return y
 
 
 def kernel_gradient(x: Tensor, upstream: Tensor) -> Tensor:
@@ -145,12 +142,11 @@ def kernel_gradient(x: Tensor, upstream: Tensor) -> Tensor:
         upstream: Derivative by its result, (N, O, H, W).
 
     Returns:
-        (O, I, 3, 3); bfloat16 is summed in float32.
+        (O, I, 3, 3), channels last. In bfloat16, what so many samples give is rounded, and summed in float32.
     """
-    inputs, outputs = x.shape[1], upstream.shape[1]
     dtype = torch.promote_types(x.dtype, torch.float32)
     matrix = _evaluations(x.dtype).to(dtype)
-    total = x.new_zeros(len(matrix), outputs, inputs, dtype=dtype)
+    total = x.new_zeros(len(matrix), upstream.shape[1], x.shape[1], dtype=dtype)
     for part, tiles in _tiles(x):
         of_upstream = _spread(upstream[part]).flatten(2, 4).flatten(0, 1).transpose(1, 2)
         of_x = tiles.flatten(2, 4).flatten(0, 1)
@@ -158,8 +154,8 @@ def kernel_gradient(x: Tensor, upstream: Tensor) -> Tensor:
             total.baddbmm_(of_upstream, of_x)
         else:
             total += torch.bmm(of_upstream, of_x)
-    gradient = torch.mm(matrix.t(), total.flatten(1))
-    return gradient.t().reshape(outputs, inputs, 3, 3).to(x.dtype)
+    gradient = torch.mm(matrix.t(), total.flatten(1)).view(3, 3, *total.shape[1:]).permute(2, 3, 0, 1)
+    return gradient.to(x.dtype, memory_format=torch.channels_last, copy=True)
 
 
 def _evaluations(dtype: torch.dtype) -> Tensor:
@@ -177,34 +173,58 @@ def _kernels(weight: Tensor, transposed: bool) -> Tensor:
 
 
 def _tiles(x: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Evaluate all tiles, some samples at a time: (points down, points across, n, tiles down, across, C)."""
+    """Evaluate all tiles, some samples at a time: (points down, points across, n, tiles down, across, C).
+
+    A tensor that is given is written over by the next.
+    """
     filtering = FILTERINGS[x.dtype]
     size, points = filtering.size, filtering.size + 2
     samples, channels, height, width = x.shape
     down, across = height // size, width // size
-    count = max(1, min(samples, ROWS * torch.get_num_threads() // (down * across)))
+    count = max(1, min(samples, ROWS * min(torch.get_num_threads(), MOST_THREADS) // (down * across)))
     padded = x.new_zeros(count, height + 2, width + 2, channels)
+    rows = x.new_empty(points, count, down, width + 2, channels)
+    tiles = x.new_empty(points, points, count, down, across, channels)
     for start in range(0, samples, count):
         n = min(count, samples - start)
         part = slice(start, start + n)
         padded[:n, 1:-1, 1:-1] = x[part].permute(0, 2, 3, 1)
-        rows = x.new_empty(points, n, down, width + 2, channels)
-        tiles = x.new_empty(points, points, n, down, across, channels)
         lines = [padded[:n, i : i + height : size] for i in range(points)]
-        filtering.evaluate(lines, rows)
-        columns = [rows[:, :, :, i : i + width : size] for i in range(points)]
-        filtering.evaluate(columns, tiles.transpose(0, 1))
-        yield part, tiles
+        filtering.evaluate(lines, rows[:, :n])
+        columns = [rows[:, :n, :, i : i + width : size] for i in range(points)]
+        filtering.evaluate(columns, tiles[:, :, :n].transpose(0, 1))
+        yield part, tiles[:, :, :n]
+
+
+def _interpolate(products: Tensor, bias: Tensor | None, y: Tensor) -> None:
+    """Write the results of all tiles, from their products (points, tiles, O), into (n, O, H, W)."""
+    filtering = FILTERINGS[y.dtype]
+    size, points = filtering.size, filtering.size + 2
+    if bias is not None:
+        products[points + 1] += bias  # at the point 1 of both axes: interpolated, it is constant
+    results = _split(y)
+    n, down, _, across, _, outputs = results.shape
+    columns = products.view(points, points, n, down, across, outputs)
+    rows = y.new_empty(size, points, n, down, across, outputs)
+    filtering.interpolate(columns, rows)
+    filtering.interpolate(rows.unbind(1), results.permute(4, 2, 0, 1, 3, 5))
 
 
 def _spread(y: Tensor) -> Tensor:
     """Apply A on both sides of all tiles of results; axes as of :func:`_tiles`."""
     filtering = FILTERINGS[y.dtype]
     size, points = filtering.size, filtering.size + 2
-    samples, channels, height, width = y.shape
-    tiles = y.permute(0, 2, 3, 1).reshape(samples, height // size, size, width // size, size, channels)
-    rows = y.new_empty(points, samples, height // size, width // size, size, channels)
-    spread = y.new_empty(points, points, samples, height // size, width // size, channels)
-    filtering.spread(tiles.unbind(2), rows)
+    results = _split(y.contiguous(memory_format=torch.channels_last))
+    n, down, _, across, _, channels = results.shape
+    rows = y.new_empty(points, n, down, across, size, channels)
+    spread = y.new_empty(points, points, n, down, across, channels)
+    filtering.spread(results.unbind(2), rows)
     filtering.spread(rows.unbind(4), spread.transpose(0, 1))
     return spread
+
+
+def _split(y: Tensor) -> Tensor:
+    """See (n, C, H, W), channels last, as tiles: (n, tiles down, m, tiles across, m, C)."""
+    size = FILTERINGS[y.dtype].size
+    n, channels, height, width = y.shape
+    return y.permute(0, 2, 3, 1).view(n, height // size, size, width // size, size, channels)

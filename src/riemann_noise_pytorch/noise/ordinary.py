@@ -1,6 +1,6 @@
 """Whether tensors are mere numbers in memory, so that formulas written by hand may take them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 
-def is_ordinary(tensors: Iterable[Any]) -> bool:
+def is_ordinary(tensors: Sequence[Any]) -> bool:
     """Whether tensors are mere numbers in memory: no duals, not wrapped, traced or faked by anything."""
     if not all(type(tensor) in (Tensor, nn.Parameter) for tensor in tensors):
         return False  # of a mode's own, such as FakeTensor

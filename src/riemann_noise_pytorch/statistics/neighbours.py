@@ -14,15 +14,14 @@ is tried in float64; where it cannot there, as for copies and other ties, every 
 So the distances are exact to the roundings of float64, and neither blocks nor threads change which they are.
 """
 
-import contextlib
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import final
 
 import torch
 from torch import Tensor
 
 from riemann_noise_pytorch.errors import InputError, NonFiniteError
+from riemann_noise_pytorch.statistics.products import keeps_float32
 from riemann_noise_pytorch.statistics.sampling import Progress
 
 QUERIES = 8192
@@ -203,11 +202,8 @@ def _leave_out(products: Tensor, own: Tensor) -> None:
 
 def _dtypes(device: torch.device) -> tuple[torch.dtype, ...]:
     """In which precisions products are tried: in float32 only where it is not rounded to fewer digits."""
-    precise = False
-    with contextlib.suppress(RuntimeError):  # where older and newer switches of torch were mixed
-        precise = torch.get_float32_matmul_precision() == "highest"
-    plain = attrgetter("mkldnn.matmul.fp32_precision")(torch.backends) in ("none", "ieee")
-    return (torch.float32, torch.float64) if device.type == "cpu" and precise and plain else (torch.float64,)
+    precise = device.type == "cpu" and keeps_float32()
+    return (torch.float32, torch.float64) if precise else (torch.float64,)
 
 
 def _check(points: Tensor, queries: Tensor, k: int, own: bool) -> None:

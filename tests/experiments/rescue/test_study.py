@@ -10,15 +10,15 @@ from riemann_noise_pytorch.data import open_images
 from riemann_noise_pytorch.data.images import to_float
 from riemann_noise_pytorch.errors import InputError
 from riemann_noise_pytorch.experiments.records import read_records
-from riemann_noise_pytorch.experiments.rescue_arm import compare, reached
-from riemann_noise_pytorch.experiments.rescue_options import (
+from riemann_noise_pytorch.experiments.rescue.arm import compare, reached
+from riemann_noise_pytorch.experiments.rescue.options import (
     COLLAPSED_BELOW,
     LABELS,
     METHODS,
     RescueConfig,
     Setting,
 )
-from riemann_noise_pytorch.experiments.rescue_study import RULE, rescue_study, verdict
+from riemann_noise_pytorch.experiments.rescue.study import RULE, rescue_study, verdict
 from riemann_noise_pytorch.metrics.sliced_wasserstein import sample_spread
 from riemann_noise_pytorch.report.rescue import read_rescue, rescue_tables
 from riemann_noise_pytorch.report.rescue_figures import write_rescue_figure

@@ -13,8 +13,8 @@ from statistics import fmean
 
 from riemann_noise_pytorch.experiments.pool import Task
 from riemann_noise_pytorch.experiments.records import Record, read_records, setup_record, write_records
-from riemann_noise_pytorch.experiments.rescue_arm import RescueArm, measure_data, run_arm
-from riemann_noise_pytorch.experiments.rescue_options import (
+from riemann_noise_pytorch.experiments.rescue.arm import RescueArm, measure_data, run_arm
+from riemann_noise_pytorch.experiments.rescue.options import (
     AMONG_REAL,
     COLLAPSED_BELOW,
     LABELS,

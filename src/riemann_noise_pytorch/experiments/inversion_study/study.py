@@ -15,21 +15,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.inversion_study_arm import (
+from riemann_noise_pytorch.experiments.inversion_study.arm import (
     VISIBLE,
     StudyPart,
     run_part,
     targets_path,
 )
-from riemann_noise_pytorch.experiments.inversion_study_claim import RULE, claims, in_order, sentences
-from riemann_noise_pytorch.experiments.inversion_study_numbers import comparisons, summaries
-from riemann_noise_pytorch.experiments.inversion_study_options import InversionStudyConfig
-from riemann_noise_pytorch.experiments.inversion_study_recipes import (
+from riemann_noise_pytorch.experiments.inversion_study.claim import RULE, claims, in_order, sentences
+from riemann_noise_pytorch.experiments.inversion_study.numbers import comparisons, summaries
+from riemann_noise_pytorch.experiments.inversion_study.options import InversionStudyConfig
+from riemann_noise_pytorch.experiments.inversion_study.recipes import (
     latent_recipe,
     noise_recipe,
     space_for,
 )
-from riemann_noise_pytorch.experiments.inversion_study_targets import KINDS, Targets, make_targets
+from riemann_noise_pytorch.experiments.inversion_study.targets import KINDS, Targets, make_targets
 from riemann_noise_pytorch.experiments.pool import Task
 from riemann_noise_pytorch.experiments.records import (
     Record,

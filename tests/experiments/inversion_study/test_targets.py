@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.inversion_study_targets import (
+from riemann_noise_pytorch.experiments.inversion_study.targets import (
     GREY,
     HARD,
     OCCLUDED,

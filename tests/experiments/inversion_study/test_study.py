@@ -9,13 +9,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments import gan_inversion, inversion_study_arm, resumable
+from riemann_noise_pytorch.experiments import resumable
 from riemann_noise_pytorch.experiments.artifacts import latents
-from riemann_noise_pytorch.experiments.gan_inversion import inversion_study, read_comparison_runs
-from riemann_noise_pytorch.experiments.inversion_study_arm import StudyPart, run_part, samples_of
-from riemann_noise_pytorch.experiments.inversion_study_options import InversionStudyConfig
-from riemann_noise_pytorch.experiments.inversion_study_recipes import latent_recipe, noise_recipe
-from riemann_noise_pytorch.experiments.inversion_study_targets import KINDS, OCCLUDED, PLAIN, SELF
+from riemann_noise_pytorch.experiments.inversion_study import arm as study_arm
+from riemann_noise_pytorch.experiments.inversion_study import study as whole_study
+from riemann_noise_pytorch.experiments.inversion_study.arm import StudyPart, run_part, samples_of
+from riemann_noise_pytorch.experiments.inversion_study.options import InversionStudyConfig
+from riemann_noise_pytorch.experiments.inversion_study.recipes import latent_recipe, noise_recipe
+from riemann_noise_pytorch.experiments.inversion_study.study import inversion_study, read_comparison_runs
+from riemann_noise_pytorch.experiments.inversion_study.targets import KINDS, OCCLUDED, PLAIN, SELF
 from riemann_noise_pytorch.experiments.pool import Event
 from riemann_noise_pytorch.experiments.records import read_records
 from riemann_noise_pytorch.inversion.recipes import Stage
@@ -145,13 +147,13 @@ def test_what_is_hidden_of_an_occluded_target_decides_nothing(finished, comparis
 
 
 def test_the_start_of_the_least_loss_counts(comparison, finished, tmp_path, monkeypatch):
-    found, plain = [], inversion_study_arm.invert
+    found, plain = [], study_arm.invert
 
     def spy(*arguments, **options):
         found.append((options, plain(*arguments, **options)))
         return found[-1][1]
 
-    monkeypatch.setattr(inversion_study_arm, "invert", spy)
+    monkeypatch.setattr(study_arm, "invert", spy)
     shutil.copytree(finished / "artifacts", tmp_path / "artifacts")
     config = dataclasses.replace(TINY, restarts=4)
     run = comparison / "runs" / "riemannian-seed0"
@@ -201,11 +203,11 @@ def test_the_commit_is_that_of_the_start_and_another_one_at_the_end_is_told(
     shutil.copytree(finished, tmp_path / "out")
     path = tmp_path / "out" / "inversion_study.json"
     begun = json.loads(path.read_text())
-    assert begun["commit"] == of(finished, "setup")[0]["commit"] == gan_inversion.commit()
+    assert begun["commit"] == of(finished, "setup")[0]["commit"] == whole_study.commit()
     for kept, expected in (("a", ("a", "b")), ("b", ("b", None)), (None, ("b", None))):
         options = {name: value for name, value in begun.items() if name != "commit"}
         path.write_text(json.dumps(options if kept is None else options | {"commit": kept}))
-        monkeypatch.setattr(gan_inversion, "commit", lambda: "b")
+        monkeypatch.setattr(whole_study, "commit", lambda: "b")
         inversion_study(comparison, TINY, tmp_path / "out", resume=True)
         (setup,) = of(tmp_path / "out", "setup")
         assert (setup["commit"], setup.get("finished_by")) == expected

@@ -7,16 +7,16 @@ import pytest
 import torch
 from scipy import stats
 
-from riemann_noise_pytorch.experiments.inversion_study_arm import scores as scores_of
-from riemann_noise_pytorch.experiments.inversion_study_claim import ARMS, RULE, claims, in_order, sentences
-from riemann_noise_pytorch.experiments.inversion_study_numbers import (
+from riemann_noise_pytorch.experiments.inversion_study.arm import scores as scores_of
+from riemann_noise_pytorch.experiments.inversion_study.claim import ARMS, RULE, claims, in_order, sentences
+from riemann_noise_pytorch.experiments.inversion_study.numbers import (
     COMPARED,
     COMPARED_KINDS,
     comparisons,
     summaries,
 )
-from riemann_noise_pytorch.experiments.inversion_study_targets import HARD, PLAIN
-from tests.experiments.study_scores import IMAGES, SEEDS, fabricated
+from riemann_noise_pytorch.experiments.inversion_study.targets import HARD, PLAIN
+from tests.experiments.inversion_study.study_scores import IMAGES, SEEDS, fabricated
 
 
 def judged(level, *, held_out=True, **options):

@@ -14,8 +14,8 @@ from pathlib import Path
 from riemann_noise_pytorch.experiments.pool import Task
 from riemann_noise_pytorch.experiments.records import Record, read_records, setup_record, write_records
 from riemann_noise_pytorch.experiments.resumable import Progress, Workers, open_folder, run_all
-from riemann_noise_pytorch.experiments.trap_arm import TrapArm, measure_data, run_arm
-from riemann_noise_pytorch.experiments.trap_options import TrapConfig
+from riemann_noise_pytorch.experiments.trap.arm import TrapArm, measure_data, run_arm
+from riemann_noise_pytorch.experiments.trap.options import TrapConfig
 from riemann_noise_pytorch.models.networks import build_generator
 from riemann_noise_pytorch.training.processes import require_device
 from riemann_noise_pytorch.training.real_images import open_data

@@ -9,7 +9,7 @@ from itertools import combinations
 from statistics import fmean, stdev
 from typing import Final
 
-from riemann_noise_pytorch.experiments.inversion_study_targets import HARD, KINDS, OCCLUDED, PLAIN
+from riemann_noise_pytorch.experiments.inversion_study.targets import HARD, KINDS, OCCLUDED, PLAIN
 from riemann_noise_pytorch.experiments.records import Record
 from riemann_noise_pytorch.inversion.quality import FOUND_DB
 from riemann_noise_pytorch.statistics.intervals import redraw_interval

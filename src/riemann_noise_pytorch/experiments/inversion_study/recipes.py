@@ -3,7 +3,7 @@
 from typing import Final
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.inversion_study_options import InversionStudyConfig
+from riemann_noise_pytorch.experiments.inversion_study.options import InversionStudyConfig
 from riemann_noise_pytorch.inversion.objectives import PixelError, Term
 from riemann_noise_pytorch.inversion.recipes import RECIPES, Recipe, Stage
 from riemann_noise_pytorch.models.interfaces import Generator

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from riemann_noise_pytorch.experiments.inversion_study_claim import ARMS
-from riemann_noise_pytorch.experiments.inversion_study_targets import KINDS, OCCLUDED
+from riemann_noise_pytorch.experiments.inversion_study.claim import ARMS
+from riemann_noise_pytorch.experiments.inversion_study.targets import KINDS, OCCLUDED
 
 SEEDS = (0, 1, 2)
 IMAGES = 6

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from riemann_noise_pytorch.errors import InputError
-from riemann_noise_pytorch.experiments.dimension_trap import dimension_trap
 from riemann_noise_pytorch.experiments.records import read_records
-from riemann_noise_pytorch.experiments.trap_arm import sample_dimensions
-from riemann_noise_pytorch.experiments.trap_options import TrapConfig
+from riemann_noise_pytorch.experiments.trap.arm import sample_dimensions
+from riemann_noise_pytorch.experiments.trap.options import TrapConfig
+from riemann_noise_pytorch.experiments.trap.study import dimension_trap
 from riemann_noise_pytorch.report.trap import read_trap, trap_table
 from riemann_noise_pytorch.report.trap_figures import write_trap_figure
 

@@ -13,9 +13,9 @@ from riemann_noise_pytorch.errors import NonFiniteError
 from riemann_noise_pytorch.experiments.arm import Report
 from riemann_noise_pytorch.experiments.artifacts import latents
 from riemann_noise_pytorch.experiments.evaluation.processes import on_device
-from riemann_noise_pytorch.experiments.inversion_study_options import InversionStudyConfig
-from riemann_noise_pytorch.experiments.inversion_study_recipes import latent_recipe, noise_recipe
-from riemann_noise_pytorch.experiments.inversion_study_targets import OCCLUDED, PLAIN, SELF
+from riemann_noise_pytorch.experiments.inversion_study.options import InversionStudyConfig
+from riemann_noise_pytorch.experiments.inversion_study.recipes import latent_recipe, noise_recipe
+from riemann_noise_pytorch.experiments.inversion_study.targets import OCCLUDED, PLAIN, SELF
 from riemann_noise_pytorch.experiments.records import Record, write_records
 from riemann_noise_pytorch.files import atomic_write
 from riemann_noise_pytorch.inversion.projector import StepInfo, invert

@@ -2,7 +2,7 @@
 
 The claim (its last experiment): on hard images, of large pose or occluded, Riemannian noise gives the lowest
 squared error and perceptual loss; on easy ones all are alike. Here hard images are the kinds of
-:data:`~riemann_noise_pytorch.experiments.inversion_study_targets.HARD`, easy ones the plain kind, and the
+:data:`~riemann_noise_pytorch.experiments.inversion_study.targets.HARD`, easy ones the plain kind, and the
 latents are found under frozen noise, as in the paper. Noise that is optimised besides is told and not judged.
 
 Hard, for each kind and for all of them:
@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final, Literal
 
-from riemann_noise_pytorch.experiments.inversion_study_numbers import COMPARED, FROZEN
-from riemann_noise_pytorch.experiments.inversion_study_targets import HARD, PLAIN, SELF
+from riemann_noise_pytorch.experiments.inversion_study.numbers import COMPARED, FROZEN
+from riemann_noise_pytorch.experiments.inversion_study.targets import HARD, PLAIN, SELF
 from riemann_noise_pytorch.experiments.records import Record
 from riemann_noise_pytorch.inversion.quality import FOUND_DB, NO_SPREAD
 from riemann_noise_pytorch.statistics.intervals import critical_t

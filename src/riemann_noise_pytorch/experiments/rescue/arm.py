@@ -11,7 +11,7 @@ from riemann_noise_pytorch.errors import InputError, NonFiniteError
 from riemann_noise_pytorch.experiments.arm import Report
 from riemann_noise_pytorch.experiments.artifacts import sample
 from riemann_noise_pytorch.experiments.records import Record, write_records
-from riemann_noise_pytorch.experiments.rescue_options import AMONG_REAL, COLLAPSED_BELOW, Setting
+from riemann_noise_pytorch.experiments.rescue.options import AMONG_REAL, COLLAPSED_BELOW, Setting
 from riemann_noise_pytorch.metrics.precision_recall import PrecisionRecall, precision_recall
 from riemann_noise_pytorch.metrics.sliced_wasserstein import sample_spread
 from riemann_noise_pytorch.seeds import derive

@@ -1,0 +1,1 @@
+"""What saves a GAN from collapse: settings that fail and settings that work, with each regulariser."""
