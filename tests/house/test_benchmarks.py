@@ -150,6 +150,12 @@ def test_the_published_figures_of_stylegan2_and_of_the_evaluation_are_those_of_t
     newest = runpy.run_path(str(BENCHMARKS / "tables.py"))["newest"]
     for result in newest("stylegan2-cpu").values():
         assert f"peak {result['peak_gflops']['float32']} GFLOP/s in float32" in published
+        cells = {arm: row["s_per_kimg"] for arm, row in result["arms"].items()}
+        if "Euclidean, bfloat16" in cells:
+            where = f"at {result['resolution']}x{result['resolution']}"
+            euclidean = cells["Euclidean, float32"]
+            assert f"{euclidean / cells['stylegan2_pytorch']:.2f} {where}" in published
+            assert f"{euclidean / cells['Euclidean, bfloat16']:.2f} times " in published
     for result in last("stylegan2-memory"):
         euclidean, riemannian = (result["arms"][arm]["peak_mib"] for arm in result["arms"])
         assert f"{euclidean} and {riemannian} MiB" in published
