@@ -22,6 +22,7 @@ TABLES = [
     ("results/README.md", "presets-digits", summary_table),
     ("results/README.md", "stylegan2-digits", summary_table),
     ("results/README.md", "stylegan2-photos", summary_table),
+    ("results/README.md", "stylegan2-batch4", summary_table),
 ]
 
 
