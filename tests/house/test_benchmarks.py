@@ -160,6 +160,8 @@ def test_the_published_figures_of_stylegan2_and_of_the_evaluation_are_those_of_t
         euclidean, riemannian = (result["arms"][arm]["peak_mib"] for arm in result["arms"])
         assert f"{euclidean} and {riemannian} MiB" in published
         assert result["riemannian_to_euclidean"]["peak_mib"] <= 1.1
+    ways = [f"{result['torchs_convolutions_to_winograds']:.2f}" for result in last("stylegan2-precision")]
+    assert f"both in float32, are apart by {' and '.join(ways)}" in published
     for result in last("stylegan2-precision"):
         seeds = result["seeds_of_float32"]
         assert result["bfloat16_to_float32"] <= max(seeds)

@@ -12,6 +12,7 @@ from riemann_noise_pytorch.report.inversion_study import read_inversion_study
 from riemann_noise_pytorch.report.inversion_study_tables import difference_table as inversion_differences
 from riemann_noise_pytorch.report.inversion_study_tables import noise_table, score_table
 from riemann_noise_pytorch.report.rescue import read_rescue, rescue_tables
+from riemann_noise_pytorch.report.theory_records import read_theory
 from riemann_noise_pytorch.report.toy_records import read_toy
 from riemann_noise_pytorch.report.toy_tables import toy_table
 from riemann_noise_pytorch.report.trap import read_trap, trap_table
@@ -42,6 +43,16 @@ def test_the_published_table_of_the_toy_is_that_of_the_record():
     toy = read_toy(ROOT / "results" / "toy")
     assert markdown(toy_table(toy)).strip() in text
     assert toy.setup.steps[-1] >= 30_000
+
+
+def test_the_published_statements_of_the_paper_are_those_of_the_record():
+    text = (ROOT / "results" / "README.md").read_text()
+    statements = read_theory(ROOT / "results" / "theory").statements
+    outcomes = {True: "yes", False: "no"}
+    assert all(f"| {each.name} | {outcomes[each.holds]} | {each.measured} |" in text for each in statements)
+    assert [each.name for each in statements if not each.holds] == ["Eq. 15"]
+    assert len(statements) == 9
+    assert "Eight of nine hold" in text
 
 
 def test_the_published_tables_of_the_inversion_study_are_those_of_the_record():
