@@ -141,7 +141,10 @@ def test_the_figures_of_the_readme_are_those_of_the_records():
 
 
 def test_the_published_figures_of_stylegan2_and_of_the_evaluation_are_those_of_the_records():
-    published = " ".join((BENCHMARKS.parent / "docs" / "performance.md").read_text().split())
+    published, readme = (
+        " ".join((BENCHMARKS.parent / name).read_text().split())
+        for name in ("docs/performance.md", "README.md")
+    )
     results = BENCHMARKS / "results"
 
     def last(name):
@@ -152,9 +155,9 @@ def test_the_published_figures_of_stylegan2_and_of_the_evaluation_are_those_of_t
         assert f"peak {result['peak_gflops']['float32']} GFLOP/s in float32" in published
         cells = {arm: row["s_per_kimg"] for arm, row in result["arms"].items()}
         if "Euclidean, bfloat16" in cells:
-            where = f"at {result['resolution']}x{result['resolution']}"
-            euclidean = cells["Euclidean, float32"]
-            assert f"{euclidean / cells['stylegan2_pytorch']:.2f} {where}" in published
+            size, euclidean = f"{result['resolution']}x{result['resolution']}", cells["Euclidean, float32"]
+            assert f"{euclidean / cells['stylegan2_pytorch']:.2f} at {size}" in published
+            assert f"{euclidean / cells['stylegan2_pytorch']:.2f} ({size})" in readme
             assert f"{euclidean / cells['Euclidean, bfloat16']:.2f} times " in published
     for result in last("stylegan2-memory"):
         euclidean, riemannian = (result["arms"][arm]["peak_mib"] for arm in result["arms"])

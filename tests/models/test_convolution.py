@@ -184,6 +184,23 @@ def test_results_and_gradients_are_tensors_of_their_own_channels_last(taken):
     assert len(taken) == 1 + 2 + 2
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_same_numbers_elsewhere_in_memory_give_the_same_bits(taken, dtype):
+    x, weight = wide(dtype)
+
+    def derivatives(x, weight):
+        inputs = [x.clone().requires_grad_(), weight.clone().requires_grad_()]
+        y = conv3x3(*inputs)
+        return y.detach(), *torch.autograd.grad(y, inputs, y.detach())
+
+    first, held = derivatives(x, weight), []
+    for size in (1, 17, 1001, 65_537):
+        held.append(torch.zeros(size, dtype=torch.uint8))
+        for a, b in zip(first, derivatives(x, weight), strict=True):
+            assert torch.equal(a, b)
+    assert len(taken) == 3 * 5
+
+
 def mismatched(x, weight):
     yield x, weight[:, :64], None
     yield x, weight, torch.zeros(weight.shape[0] + 1)
