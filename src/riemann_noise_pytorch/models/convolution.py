@@ -22,9 +22,10 @@ from riemann_noise_pytorch.noise.ordinary import is_ordinary
 from riemann_noise_pytorch.statistics.products import keeps_float32
 
 LEAST_PIXELS = 1024
-"""Pixels of all samples, below which evaluating the kernels costs more than it saves."""
+"""Pixels of all samples, below which evaluating the kernels costs more than it saves, by
+``benchmarks/bench_convolution.py``."""
 LEAST_CHANNELS = {torch.float32: 128, torch.bfloat16: 256}
-"""Channels in and out, below which evaluating the features costs more than it saves."""
+"""Channels in and out, below which evaluating the features costs more than it saves, likewise."""
 
 _direct = ContextVar("direct", default=os.environ.get("RIEMANN_NOISE_NO_WINOGRAD", "") not in ("", "0"))
 

@@ -22,8 +22,8 @@ from torch import Tensor
 
 Parts = Sequence[Tensor] | Tensor
 ROWS = 256
-"""Tiles per thread in one product of matrices: enough for its speed, few enough to stay in the cache; twice
-and half as many are as fast on two cores. Sums over samples depend on it, and so on the number of threads."""
+"""Tiles per thread in one product of matrices: enough for its speed, few enough to stay in the cache. Sums
+over samples depend on it, and so on the number of threads."""
 MOST_THREADS = 8
 """Threads for which the tiles grow, which bounds the memory: 300 MiB with 512 channels in float32."""
 
